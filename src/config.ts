@@ -1,0 +1,213 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { RankshiftError } from './errors.ts';
+
+/** Where the configuration lies unless RANKSHIFT_CONF names another file. */
+export const defaultConfigFile = '/etc/rankshift/rankshift.conf';
+
+const port = z.coerce.number().int().min(1).max(65535);
+const absolutePath = z.string().regex(/^\/[^\0]*$/, 'an absolute path');
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'a host name');
+const list = z.string().transform((text) => text.split(',').filter((part) => part.length > 0));
+const yesNo = z.enum(['yes', 'no']).transform((text) => text === 'yes');
+const milliseconds = z.coerce.number().int().min(0);
+
+/** Every key of rankshift.conf with its default. The schema is the documentation: `allowed` says what a value may be. */
+const keys = {
+  ClusterName: { schema: name, fallback: 'cluster', allowed: 'a name', about: 'name of the cluster' },
+  ControllerHost: { schema: name, fallback: 'controller', allowed: 'a host name', about: 'where the controller runs' },
+  ControllerPort: { schema: port, fallback: '7460', allowed: '1-65535', about: 'HTTPS API of the controller' },
+  AgentPort: { schema: port, fallback: '7461', allowed: '1-65535', about: 'TLS channel of each agent' },
+  NodeName: {
+    schema: name.or(z.literal('')),
+    fallback: '',
+    allowed: 'a host name',
+    about: 'this node (empty: its host name)',
+  },
+  NodeAddress: {
+    schema: z.ipv4().or(z.literal('')),
+    fallback: '',
+    allowed: 'an IPv4 address',
+    about: 'address of this node for peers (empty: what its name resolves to)',
+  },
+  RedisHost: { schema: name.or(z.ipv4()), fallback: 'controller', allowed: 'a host name', about: 'where Redis runs' },
+  RedisPort: { schema: port, fallback: '6379', allowed: '1-65535', about: 'port of Redis' },
+  RedisPasswordFile: {
+    schema: absolutePath,
+    fallback: '/etc/rankshift/keys/redis.password',
+    allowed: 'an absolute path',
+    about: 'file with the password of Redis, 0600 root',
+  },
+  KeyDir: {
+    schema: absolutePath,
+    fallback: '/etc/rankshift/keys',
+    allowed: 'an absolute path',
+    about: 'certificates and keys',
+  },
+  StateDir: {
+    schema: absolutePath,
+    fallback: '/var/lib/rankshift',
+    allowed: 'an absolute path',
+    about: 'containers, images, spool; not on overlayfs',
+  },
+  RunDir: { schema: absolutePath, fallback: '/run/rankshift', allowed: 'an absolute path', about: 'volatile files' },
+  ImageStore: {
+    schema: absolutePath,
+    fallback: '/var/lib/rankshift/images',
+    allowed: 'an absolute path',
+    about: 'image store; may lie on a shared file system',
+  },
+  BinDir: {
+    schema: absolutePath,
+    fallback: '/usr/lib/rankshift',
+    allowed: 'an absolute path',
+    about: 'our static C programs',
+  },
+  DefaultImage: {
+    schema: name.or(z.literal('')),
+    fallback: '',
+    allowed: 'an image name',
+    about: 'image of rankshift run without --image',
+  },
+  SharedPaths: {
+    schema: list,
+    fallback: '/home',
+    allowed: 'absolute paths, comma separated',
+    about: 'shared file systems that every rank container sees',
+  },
+  Admins: {
+    schema: list,
+    fallback: 'root,slurm',
+    allowed: 'user names, comma separated',
+    about: 'who may see and move every job',
+  },
+  OverlaySubnet: {
+    schema: z.string().regex(/^\d+\.\d+\.0\.0\/16$/, 'a /16 network'),
+    fallback: '10.201.0.0/16',
+    allowed: 'a /16 network',
+    about: 'addresses inside the overlay of a job',
+  },
+  OverlayPort: { schema: port, fallback: '4789', allowed: '1-65535', about: 'UDP port of the VXLAN' },
+  OverlayMtu: {
+    schema: z.coerce.number().int().min(576).max(9000),
+    fallback: '1450',
+    allowed: '576-9000',
+    about: 'MTU in the overlay',
+  },
+  RuncPath: { schema: z.string().min(1), fallback: 'runc', allowed: 'a program', about: 'the OCI runtime' },
+  CriuPath: { schema: z.string().min(1), fallback: 'criu', allowed: 'a program', about: 'CRIU' },
+  ScontrolPath: { schema: z.string().min(1), fallback: 'scontrol', allowed: 'a program', about: 'Slurm' },
+  ClockPolicy: {
+    schema: z.enum(['continuous', 'frozen']),
+    fallback: 'continuous',
+    allowed: 'continuous or frozen',
+    about: 'MPI_Wtime across a move: runs on, or hides the downtime',
+  },
+  DrainMs: {
+    schema: milliseconds,
+    fallback: '50',
+    allowed: 'milliseconds',
+    about: 'longest wait for send queues to empty',
+  },
+  Wake: {
+    schema: yesNo,
+    fallback: 'yes',
+    allowed: 'yes or no',
+    about: 'make peers retransmit at once after a restore',
+  },
+  LogLevel: {
+    schema: z.enum(['debug', 'info', 'warn', 'error']),
+    fallback: 'info',
+    allowed: 'debug, info, warn or error',
+    about: 'least level that is logged',
+  },
+  TestBreakpoints: {
+    schema: yesNo,
+    fallback: 'no',
+    allowed: 'yes or no',
+    about: 'honour breakpoints of the fault tests; never on a real cluster',
+  },
+} as const;
+
+type Keys = typeof keys;
+type KeyName = keyof Keys;
+type FromKeys = { [K in KeyName as Uncapitalize<K>]: z.output<Keys[K]['schema']> };
+
+/** The configuration: every key of the file in camel case. Durations are milliseconds, sizes bytes. */
+export interface Config extends FromKeys {
+  /** The file that it came from, for messages. */
+  file: string;
+}
+
+/**
+ * Parses a configuration text of `Key=Value` lines; `#` starts a comment.
+ * @throws RankshiftError E_CONFIG naming file, line, key and what is allowed.
+ */
+export function parseConfig(text: string, file: string): Config {
+  const values = new Map<string, { value: string; line: number }>();
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = raw.replace(/(^|\s)#.*$/, '').trim();
+    if (line === '') continue;
+    const match = /^([A-Za-z]+)\s*=\s*(.*)$/.exec(line);
+    const where = `${file}:${index + 1}`;
+    if (match === null) throw new RankshiftError('E_CONFIG', `${where}: not a Key=Value line: ${line}`);
+    const [, key = '', value = ''] = match;
+    if (!(key in keys)) {
+      throw new RankshiftError('E_CONFIG', `${where}: unknown key ${key}; allowed are ${Object.keys(keys).join(', ')}`);
+    }
+    const earlier = values.get(key);
+    if (earlier !== undefined)
+      throw new RankshiftError('E_CONFIG', `${where}: ${key} was set in line ${earlier.line} already`);
+    values.set(key, { value, line: index + 1 });
+  }
+  const config: Record<string, unknown> = { file };
+  for (const [key, { schema, fallback, allowed }] of Object.entries(keys)) {
+    const given = values.get(key);
+    const parsed = schema.safeParse(given?.value ?? fallback);
+    if (!parsed.success) {
+      throw new RankshiftError(
+        'E_CONFIG',
+        `${file}:${given?.line ?? 0}: ${key}=${given?.value}: allowed is ${allowed}`,
+      );
+    }
+    config[`${key.charAt(0).toLowerCase()}${key.slice(1)}`] = parsed.data;
+  }
+  return config as unknown as Config;
+}
+
+/**
+ * Reads the configuration file (RANKSHIFT_CONF or the default place).
+ * @throws RankshiftError E_CONFIG where it is absent or malformed.
+ */
+export function loadConfig(file: string = process.env['RANKSHIFT_CONF'] ?? defaultConfigFile): Config {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new RankshiftError('E_CONFIG', `cannot read ${file}: ${(cause as Error).message}`, {
+      action: 'Write the file (rankshift init-cluster makes one), or name another with RANKSHIFT_CONF.',
+      cause,
+    });
+  }
+  return parseConfig(text, file);
+}
+
+/** The file with every default shown commented, as `rankshift init-cluster` writes it. */
+export function defaultConfigText(set: Partial<Record<KeyName, string>> = {}): string {
+  const lines = Object.entries(keys).map(([key, { fallback, about, allowed }]) => {
+    const value = set[key as KeyName];
+    return `# ${about} (${allowed})\n${value === undefined ? `#${key}=${fallback}` : `${key}=${value}`}`;
+  });
+  return `${lines.join('\n')}\n`;
+}
+
+/** The directory of one container on its node. */
+export function containerDir(config: Config, container: string): string {
+  return join(config.stateDir, 'containers', container);
+}
+
+/** The directory of one migration on a node. */
+export function migrationDir(config: Config, migration: string): string {
+  return join(config.stateDir, 'migrations', migration);
+}
