@@ -103,8 +103,11 @@ export class RankshiftError extends Error {
   static from(value: unknown): RankshiftError {
     if (value instanceof RankshiftError) return value;
     if (isSerialized(value)) {
-      const { code, message, ...details } = value;
-      return new RankshiftError(code in catalogue ? (code as ErrorCode) : 'E_INTERNAL', message, details);
+      return new RankshiftError(
+        value.code in catalogue ? (value.code as ErrorCode) : 'E_INTERNAL',
+        value.message,
+        details(value),
+      );
     }
     const message = value instanceof Error ? value.message : String(value);
     return new RankshiftError('E_INTERNAL', message, { cause: value });
@@ -114,13 +117,23 @@ export class RankshiftError extends Error {
 export interface SerializedError {
   code: string;
   message: string;
-  action?: string;
-  phase?: string;
-  retryable?: boolean;
-  container?: 'running on source' | 'stopped' | 'running on target';
-  lines?: string[];
+  action?: string | undefined;
+  phase?: string | undefined;
+  retryable?: boolean | undefined;
+  container?: 'running on source' | 'stopped' | 'running on target' | undefined;
+  lines?: string[] | undefined;
 }
 
 function isSerialized(value: unknown): value is SerializedError {
   return typeof value === 'object' && value !== null && 'code' in value && 'message' in value;
+}
+
+function details({ action, phase, retryable, container, lines }: SerializedError): ErrorDetails {
+  return {
+    ...(action === undefined ? {} : { action }),
+    ...(phase === undefined ? {} : { phase }),
+    ...(retryable === undefined ? {} : { retryable }),
+    ...(container === undefined ? {} : { container }),
+    ...(lines === undefined ? {} : { lines }),
+  };
 }

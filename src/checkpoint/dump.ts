@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { RankshiftError } from '../errors.ts';
+import { type RunOptions, run } from '../process/run.ts';
+import { readCriuLogErrors } from './images/log.ts';
+
+export interface CheckpointTools {
+  runc: string;
+  runcRoot: string;
+  /** The static program rankshift-node. */
+  nodeProgram: string;
+}
+
+export interface DumpOptions extends CheckpointTools {
+  runcId: string;
+  /** Process 1 of the container, in this node's process numbers. */
+  initPid: number;
+  imageDir: string;
+  workDir: string;
+  /** Loopback port behind which the pages go to the target. */
+  pageServerPort: number;
+  signal?: AbortSignal;
+  log?: RunOptions['log'];
+}
+
+/** A dump that takes longer has hung; CRIU's own time-out for seizing tasks is 10 s. */
+const longestMs = 600_000;
+
+/**
+ * Dumps a frozen container with `runc checkpoint --leave-running`: whatever happens, CRIU leaves it as it found it,
+ * frozen in its cgroup. Runs inside the container's own time namespace, so that CRIU takes that for its own and the
+ * image holds clock offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks").
+ * @throws RankshiftError E_CRIU with CRIU's last error lines.
+ */
+export async function dump(options: DumpOptions): Promise<void> {
+  const { runc, runcRoot, nodeProgram, runcId, initPid, imageDir, workDir, pageServerPort, signal, log } = options;
+  const args = [
+    ...['timens', '--join', String(initPid), '--'],
+    ...[runc, '--root', runcRoot, 'checkpoint', '--leave-running', '--tcp-established', '--file-locks'],
+    ...['--manage-cgroups-mode', 'ignore', '--image-path', imageDir, '--work-path', workDir],
+    ...['--page-server', `127.0.0.1:${pageServerPort}`, runcId],
+  ];
+  const result = await run(nodeProgram, args, {
+    allow: 'any',
+    timeoutMs: longestMs,
+    ...(signal === undefined ? {} : { signal }),
+    ...(log === undefined ? {} : { log }),
+  });
+  if (result.exitCode === 0) return;
+  throw await criuError('dump', join(workDir, 'dump.log'), result.stderr);
+}
+
+/** E_CRIU with the reason out of CRIU's log; runc's own message says nothing. */
+export async function criuError(what: string, logFile: string, stderr: string): Promise<RankshiftError> {
+  const lines = await readCriuLogErrors(logFile).catch(() => []);
+  const reason = lines.at(-1) ?? stderr.trim().split('\n').at(-1) ?? 'no reason given';
+  const full = /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));
+  return new RankshiftError(full ? 'E_TARGET_FULL' : 'E_CRIU', `CRIU could not ${what} the container: ${reason}`, {
+    lines,
+  });
+}

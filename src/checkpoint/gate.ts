@@ -1,0 +1,70 @@
+import { constants, existsSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RankshiftError } from '../errors.ts';
+import { run } from '../process/run.ts';
+
+/**
+ * The target's gate. `rankshift-node gate DIR` runs as CRIU's action script: at post-restore it creates DIR/gate.ready
+ * and waits for a word in the FIFO DIR/gate.fifo, however long that takes, whoever writes it. So the restored copy stands
+ * until a decision is known, also when the agent that started it is gone.
+ *   `open`   -> the container runs.
+ *   `refuse` -> CRIU kills what it restored.
+ */
+export const gateScript = (nodeProgram: string, directory: string) => `${nodeProgram} gate ${directory}`;
+
+/** Makes the FIFO; before the restore. */
+export async function makeGate(directory: string): Promise<void> {
+  if (!existsSync(join(directory, 'gate.fifo'))) await run('mkfifo', ['-m', '600', join(directory, 'gate.fifo')]);
+}
+
+export function gateReached(directory: string): boolean {
+  return existsSync(join(directory, 'gate.ready'));
+}
+
+/** Waits until CRIU stands at the gate, or `ended` (the restore itself) ends before: then rethrows its error. */
+export async function untilGate(directory: string, ended: Promise<void>): Promise<void> {
+  let over = false;
+  let failure: unknown = new RankshiftError('E_CRIU', 'the restore ended without reaching its gate');
+  ended.then(
+    () => {
+      over = true;
+    },
+    (error) => {
+      failure = error;
+      over = true;
+    },
+  );
+  while (!gateReached(directory)) {
+    if (over) throw failure;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** Gives the decision. False where nobody waits at the gate (no reader on the FIFO). */
+export async function decideGate(directory: string, word: 'open' | 'refuse'): Promise<boolean> {
+  try {
+    const fifo = await open(join(directory, 'gate.fifo'), constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      await fifo.write(`${word}\n`);
+    } finally {
+      await fifo.close();
+    }
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENXIO' || code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** CRIU's stages as the gate saw them: name -> Unix time in nanoseconds (the last, where one came twice). */
+export async function gateLog(directory: string): Promise<Map<string, bigint>> {
+  const text = await readFile(join(directory, 'gate.log'), 'utf8').catch(() => '');
+  const entries = text
+    .split('\n')
+    .map((line) => /^([a-z-]+) (\d+)$/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, name = '', at = '0']) => [name, BigInt(at)] as const);
+  return new Map(entries);
+}

@@ -1,0 +1,18 @@
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Config } from '../config.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { CommandSender } from './command-sender.ts';
+
+/** What every part of the controller works with. */
+export interface ControllerContext {
+  config: Config;
+  redis: Redis;
+  log: Logger;
+  commands: CommandSender;
+  migrations: Queue;
+  /** Name of this controller process, holder of its leases. */
+  instance: string;
+  /** Aborts when the controller is told to stop. */
+  stopping: AbortSignal;
+}

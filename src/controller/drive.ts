@@ -1,0 +1,233 @@
+import { RankshiftError } from '../errors.ts';
+import type { SwitchOrder } from '../migration/commands.ts';
+import { isFinal, type MigrationEvent } from '../migration/machine.ts';
+import { type MigrationRecord, type SwitchResult, switchResultSchema } from '../migration/record.ts';
+import { breakpoint } from '../process/breakpoint.ts';
+import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
+import { addCostSample } from '../store/costs.ts';
+import { applyEvent, readMigration } from '../store/migrations.ts';
+import type { ControllerContext } from './context.ts';
+import { agentAddress } from './node-facts.ts';
+import { containerPlaces, peerAgents } from './places.ts';
+import { preflight } from './preflight.ts';
+import { settle, settleTarget, untilDone } from './settle.ts';
+
+/**
+ * Drives one migration from where its record stands to its end. The path of a move, top to bottom; each step writes
+ * its intent before and its result after, so that another controller can pick it up at any point:
+ * before `switching` all is undone and done again, from `switching` on the nodes are asked what was decided.
+ */
+export async function driveMigration(context: ControllerContext, id: string): Promise<MigrationRecord> {
+  let record = await readMigration(context.redis, id);
+  const apply = async (event: MigrationEvent) => {
+    record = await applyEvent(context.redis, id, event);
+    context.log.info({ migration: id, state: record.state }, `migration ${id}: ${record.state}`);
+    await breakpoint(context.config, `controller-${record.state}`);
+  };
+  if (isFinal(record.state)) return record;
+  try {
+    if (record.state === 'queued' || record.state === 'preflight' || record.state === 'preparing') {
+      await begin(context, record, apply);
+    }
+    if (record.state === 'switching') await decide(context, record, apply);
+    if (record.state === 'finishing') await finish(context, record, apply);
+  } catch (error) {
+    if (context.stopping.aborted) throw error;
+    await giveUp(context, record, RankshiftError.from(error), apply);
+  }
+  if (isFinal(record.state)) await unlockContainer(context.redis, record.container, id);
+  return record;
+}
+
+type Apply = (event: MigrationEvent) => Promise<void>;
+
+/** Preflight, preparation and the switch, for a migration that has not reached its switch yet. */
+async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
+  const { id } = start;
+  if (start.state === 'preparing') await settleTarget(context, start);
+  await lockContainer(context.redis, start.container, id);
+  if (await cancelled(context, id, apply)) return;
+  const source = await sourceOf(context, start.container);
+  await apply({ type: 'preflight-started', at: Date.now(), ...source });
+  const { plan, container, inspection } = await preflight(context, start.request);
+  if (plan.reasons.length > 0 || plan.target === null || inspection === null) {
+    const message = plan.reasons.map((reason) => reason.message).join('; ');
+    const error = new RankshiftError('E_REFUSED', message, { phase: 'preflight', container: 'running on source' });
+    await apply({ type: 'refused', at: Date.now(), error: error.toJSON(), plan });
+    return;
+  }
+  await apply({ type: 'planned', at: Date.now(), plan });
+  if (await cancelled(context, id, apply)) return;
+
+  await apply({ type: 'preparing-started', at: Date.now() });
+  const [order, places] = await Promise.all([
+    switchOrder(context, start, plan.source, plan.target, container.epoch),
+    containerPlaces(context, container.job),
+  ]);
+  const memoryBytes = Math.ceil(plan.memoryBytes);
+  await context.commands.send(
+    plan.target,
+    'prepare',
+    { migration: id, facts: inspection.facts, epoch: container.epoch, source: plan.source, places, memoryBytes },
+    { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
+  );
+  if (await cancelled(context, id, apply, () => settleTarget(context, { ...start, target: plan.target }))) return;
+
+  await apply({ type: 'switching-started', at: Date.now() });
+  await switchOver(context, start, order, apply);
+}
+
+/** Lets the source agent conduct the switch; what its answer leaves open, the records and the nodes settle. */
+async function switchOver(
+  context: ControllerContext,
+  record: MigrationRecord,
+  order: SwitchOrder,
+  apply: Apply,
+): Promise<void> {
+  const { id, container } = record;
+  let result: SwitchResult;
+  try {
+    const options = { timeoutMs: 900_000, container, epoch: order.epoch, migration: id };
+    result = switchResultSchema.parse(await context.commands.send(order.source.node, 'switch', order, options));
+  } catch (error) {
+    if (context.stopping.aborted) throw error;
+    context.log.warn({ migration: id, error: (error as Error).message }, 'the switch was interrupted');
+    await decide(context, await readMigration(context.redis, id), apply, RankshiftError.from(error));
+    return;
+  }
+  await breakpoint(context.config, 'controller-switched');
+  await conclude(context, record, result, apply);
+}
+
+/** After an interruption inside the switch: asks until both nodes have settled, and says how. */
+async function decide(
+  context: ControllerContext,
+  record: MigrationRecord,
+  apply: Apply,
+  cause?: RankshiftError,
+): Promise<void> {
+  const wait = (reason: string | null) =>
+    applyEvent(context.redis, record.id, { type: 'waiting', at: Date.now(), reason });
+  const outcome = await settle(context, record, wait);
+  const error = cause ?? new RankshiftError('E_AGENT', 'the switch was interrupted', { phase: 'switching' });
+  const result: SwitchResult = {
+    outcome,
+    downtimeMs: null,
+    stallMs: null,
+    drain: null,
+    bytes: null,
+    criu: null,
+    clock: null,
+    timeline: [],
+    error: outcome === 'committed' ? null : error.toJSON(),
+  };
+  await conclude(context, record, result, apply);
+}
+
+async function conclude(
+  context: ControllerContext,
+  record: MigrationRecord,
+  result: SwitchResult,
+  apply: Apply,
+): Promise<void> {
+  if (result.outcome === 'committed') {
+    await apply({ type: 'switched', at: Date.now(), result });
+    await finish(context, { ...record, state: 'finishing', result }, apply);
+    return;
+  }
+  await settleTarget(context, record);
+  const latest = await readMigration(context.redis, record.id);
+  if (latest.cancelRequested) {
+    await apply({ type: 'cancelled', at: Date.now() });
+    return;
+  }
+  const error = result.error ?? new RankshiftError('E_INTERNAL', 'rolled back without a reason').toJSON();
+  await apply({
+    type: 'rolled-back',
+    at: Date.now(),
+    error: { ...error, phase: error.phase ?? 'switching', container: error.container ?? 'running on source' },
+    result,
+  });
+}
+
+/** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
+async function finish(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
+  const { id, container } = record;
+  const { source, target } = await readMigration(context.redis, id);
+  const wait = (reason: string | null) => applyEvent(context.redis, id, { type: 'waiting', at: Date.now(), reason });
+  for (const node of [target, source]) {
+    if (node !== null) await untilDone(context, node, 'finish', { migration: id, container }, wait);
+  }
+  const result = record.result;
+  if (result !== null && result.downtimeMs !== null && result.bytes !== null) {
+    await addCostSample(context.redis, { bytes: result.bytes.pages, downtimeMs: result.downtimeMs });
+  }
+  await apply({ type: 'finished', at: Date.now() });
+}
+
+/** A failure outside the switch: what was prepared is removed; the container never stopped. */
+async function giveUp(
+  context: ControllerContext,
+  record: MigrationRecord,
+  error: RankshiftError,
+  apply: Apply,
+): Promise<void> {
+  context.log.warn({ migration: record.id, state: record.state, error: error.message }, 'migration failed');
+  if (record.state === 'queued' || record.state === 'preflight') {
+    await apply({ type: 'refused', at: Date.now(), error: error.toJSON() });
+    return;
+  }
+  if (record.state === 'preparing') await settleTarget(context, record).catch(() => undefined);
+  const serialized = { ...error.toJSON(), phase: error.details.phase ?? record.state };
+  if (record.state === 'preparing') {
+    await apply({ type: 'rolled-back', at: Date.now(), error: { ...serialized, container: 'running on source' } });
+    return;
+  }
+  await apply({
+    type: 'needs-operator',
+    at: Date.now(),
+    error: { ...serialized, action: `rankshift resolve ${record.id}` },
+  });
+}
+
+async function cancelled(
+  context: ControllerContext,
+  id: string,
+  apply: Apply,
+  undo?: () => Promise<void>,
+): Promise<boolean> {
+  const { cancelRequested } = await readMigration(context.redis, id);
+  if (!cancelRequested) return false;
+  await undo?.();
+  await apply({ type: 'cancelled', at: Date.now() });
+  return true;
+}
+
+async function sourceOf({ redis }: ControllerContext, id: string): Promise<{ source: string; epoch: number }> {
+  const container = (await listContainers(redis)).find((record) => record.id === id);
+  if (container === undefined) throw new RankshiftError('E_JOB_ENDED', `container ${id} has ended`);
+  return { source: container.owner, epoch: container.epoch };
+}
+
+async function switchOrder(
+  context: ControllerContext,
+  record: MigrationRecord,
+  source: string,
+  target: string,
+  epoch: number,
+): Promise<SwitchOrder> {
+  const [sourceAddress, targetAddress, peers] = await Promise.all([
+    agentAddress(context, source),
+    agentAddress(context, target),
+    peerAgents(context, record.job, [source, target]),
+  ]);
+  return {
+    migration: record.id,
+    container: record.container,
+    epoch,
+    source: sourceAddress,
+    target: targetAddress,
+    peers,
+    clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
+  };
+}

@@ -1,0 +1,62 @@
+import type { Config } from '../config.ts';
+import { RankshiftError } from '../errors.ts';
+import type { AgentAddress } from '../migration/commands.ts';
+import type { NodeFacts } from '../migration/plan.ts';
+import { nodeFacts as slurmNodeFacts } from '../slurm/facts.ts';
+import { listContainers } from '../store/containers.ts';
+import { type Heartbeat, listNodes, readHeartbeat } from '../store/nodes.ts';
+import type { ControllerContext } from './context.ts';
+
+/** Every node that Slurm or we know, as the plan sees it. `imagePresent` is what the caller has to find out. */
+export async function gatherNodes({ config, redis, log }: ControllerContext): Promise<NodeFacts[]> {
+  const [known, containers, slurm] = await Promise.all([
+    listNodes(redis),
+    listContainers(redis),
+    slurmStates(config).catch((error: Error) => {
+      log.warn({ error: error.message }, 'Slurm did not answer');
+      return null;
+    }),
+  ]);
+  const heartbeats = new Map(known.map(({ name, heartbeat }) => [name, heartbeat]));
+  const names = new Set([...heartbeats.keys(), ...(slurm?.keys() ?? [])]);
+  return [...names].map((name) => {
+    const count = containers.filter((container) => container.owner === name && container.state !== 'ended').length;
+    return describeNode(
+      name,
+      heartbeats.get(name) ?? null,
+      slurm?.get(name) ?? (slurm === null ? ['unknown'] : []),
+      count,
+    );
+  });
+}
+
+async function slurmStates(config: Config): Promise<Map<string, string[]>> {
+  const nodes = await slurmNodeFacts(config);
+  return new Map(nodes.map((node) => [node.name, node.states.map((state) => state.toLowerCase())]));
+}
+
+function describeNode(name: string, heartbeat: Heartbeat | null, states: string[], containers: number): NodeFacts {
+  return {
+    name,
+    agentAlive: heartbeat !== null,
+    slurmStates: states,
+    containers,
+    memoryAvailableBytes: heartbeat?.memoryAvailableBytes ?? 0,
+    stateDirFreeBytes: heartbeat?.stateDirFreeBytes ?? 0,
+    cpuFlags: heartbeat?.cpuFlags ?? [],
+    imagePresent: true,
+    criuOk: heartbeat?.criu.ok ?? false,
+    kernel: heartbeat?.kernel ?? 'unknown',
+  };
+}
+
+/**
+ * Where the agent of a node listens.
+ * @throws RankshiftError E_AGENT where it does not answer.
+ */
+export async function agentAddress({ redis }: ControllerContext, node: string): Promise<AgentAddress> {
+  const heartbeat = await readHeartbeat(redis, node);
+  if (heartbeat === null)
+    throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
+  return { node, address: heartbeat.address, port: heartbeat.port };
+}

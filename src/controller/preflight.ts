@@ -1,0 +1,98 @@
+import { RankshiftError } from '../errors.ts';
+import { type InspectResult, inspectResultSchema, probeResultSchema } from '../migration/commands.ts';
+import type { ContainerRecord } from '../migration/container.ts';
+import { estimateCost } from '../migration/estimate.ts';
+import { chooseTarget, type NodeFacts, planMove } from '../migration/plan.ts';
+import type { MigrationRequest, Plan } from '../migration/record.ts';
+import { readContainer } from '../store/containers.ts';
+import { readCostSamples } from '../store/costs.ts';
+import type { ControllerContext } from './context.ts';
+import { agentAddress, gatherNodes } from './node-facts.ts';
+
+export interface Preflight {
+  plan: Plan;
+  container: ContainerRecord;
+  inspection: InspectResult | null;
+}
+
+/**
+ * Looks at both nodes and changes nothing: the plan of a move with every reason against it.
+ * `rankshift plan` shows it, and each migration starts with it.
+ * @throws RankshiftError E_UNKNOWN_CONTAINER, E_UNKNOWN_NODE.
+ */
+export async function preflight(context: ControllerContext, request: MigrationRequest): Promise<Preflight> {
+  const container = await readContainer(context.redis, request.container);
+  if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);
+  const nodes = await gatherNodes(context);
+  const source = find(nodes, container.owner);
+  const requested = request.to === undefined ? null : find(nodes, request.to);
+  const first = await inspect(context, container, null);
+  const memoryBytes = first?.memoryBytes ?? 0;
+  const target = requested ?? chooseTarget(source, nodes, memoryBytes);
+  const probed = target === null || target.name === source.name ? target : await probe(context, target, first);
+  const measured =
+    probed?.agentAlive === true && probed.name !== source.name && first !== null
+      ? ((await inspect(context, container, probed.name)) ?? first)
+      : first;
+  const cost = estimateCost(await readCostSamples(context.redis));
+  const plan = planMove({
+    container,
+    source,
+    sourceFacts: measured,
+    target: probed?.name === source.name ? null : probed,
+    requestedTarget: request.to ?? null,
+    link: measured?.link ?? null,
+    fixed: cost === null ? null : { downtimeMs: cost.fixedMs },
+    pagesBytesPerSecond: cost?.bytesPerSecond ?? null,
+  });
+  if (measured?.linkError != null) {
+    plan.reasons.push({ code: 'link', message: `${source.name} cannot reach ${probed?.name}: ${measured.linkError}` });
+  }
+  return { plan, container, inspection: measured };
+}
+
+function find(nodes: NodeFacts[], name: string): NodeFacts {
+  const node = nodes.find((candidate) => candidate.name === name);
+  if (node === undefined) {
+    throw new RankshiftError(
+      'E_UNKNOWN_NODE',
+      `there is no node ${name}; known are ${nodes.map((known) => known.name).join(', ')}`,
+    );
+  }
+  return node;
+}
+
+async function inspect(
+  context: ControllerContext,
+  container: ContainerRecord,
+  target: string | null,
+): Promise<InspectResult | null> {
+  try {
+    const address = target === null ? null : await agentAddress(context, target);
+    const payload = { container: container.id, target: address };
+    const answer = await context.commands.send(container.owner, 'inspect', payload, {
+      timeoutMs: 10_000,
+      container: container.id,
+    });
+    return inspectResultSchema.parse(answer);
+  } catch (error) {
+    context.log.warn({ container: container.id, error: (error as Error).message }, 'inspection failed');
+    return null;
+  }
+}
+
+async function probe(
+  context: ControllerContext,
+  target: NodeFacts,
+  inspection: InspectResult | null,
+): Promise<NodeFacts> {
+  if (!target.agentAlive || inspection === null) return target;
+  try {
+    const payload = { layers: inspection.facts.layers };
+    const answer = await context.commands.send(target.name, 'probe', payload, { timeoutMs: 10_000 });
+    return { ...target, imagePresent: probeResultSchema.parse(answer).missingLayers.length === 0 };
+  } catch (error) {
+    context.log.warn({ node: target.name, error: (error as Error).message }, 'probe failed');
+    return { ...target, agentAlive: false };
+  }
+}

@@ -1,0 +1,82 @@
+import { RankshiftError } from '../errors.ts';
+import { type CommandName, type CommandPayload, resolveResultSchema } from '../migration/commands.ts';
+import type { MigrationRecord } from '../migration/record.ts';
+import { readContainer } from '../store/containers.ts';
+import type { ControllerContext } from './context.ts';
+
+/** How long an interrupted migration waits for an agent before a person is asked; it goes on asking meanwhile. */
+export const patienceMs = 600_000;
+const pauseMs = 500;
+
+type Wait = (reason: string | null) => Promise<unknown>;
+
+/**
+ * After an interruption inside a switch: asks both nodes to settle by the commit record, as often as it takes.
+ * The source first: its answer closes the switch, so that what the target says after it is final.
+ */
+export async function settle(
+  context: ControllerContext,
+  record: MigrationRecord,
+  wait: Wait,
+): Promise<'committed' | 'rolled-back'> {
+  const { id, container, source, target } = record;
+  const payload = { migration: id, container };
+  if (source !== null) await untilDone(context, source, 'resolve', payload, wait);
+  if (target !== null) {
+    const answer = resolveResultSchema.parse(await untilDone(context, target, 'resolve', payload, wait));
+    if (answer.outcome === 'committed') return 'committed';
+  }
+  const now = await readContainer(context.redis, container);
+  return now !== null && now.owner === target && record.epoch !== null && now.epoch > record.epoch
+    ? 'committed'
+    : 'rolled-back';
+}
+
+/** Removes what a migration prepared on its target. The target refuses by itself where it owns the container. */
+export async function settleTarget(
+  context: ControllerContext,
+  record: Pick<MigrationRecord, 'id' | 'container' | 'target'>,
+): Promise<void> {
+  if (record.target === null) return;
+  await untilDone(
+    context,
+    record.target,
+    'resolve',
+    { migration: record.id, container: record.container },
+    async () => undefined,
+    30_000,
+  ).catch(
+    // The agent does the same by itself when it comes back (src/agent/recover.ts).
+    (error: Error) => context.log.warn({ migration: record.id, error: error.message }, 'the target was not cleared'),
+  );
+}
+
+/** Sends an idempotent command until the agent has carried it out. */
+export async function untilDone<N extends CommandName>(
+  context: ControllerContext,
+  node: string,
+  command: N,
+  payload: CommandPayload<N>,
+  wait: Wait,
+  patience: number = patienceMs,
+): Promise<unknown> {
+  const deadline = Date.now() + patience;
+  let waiting = false;
+  for (;;) {
+    try {
+      const answer = await context.commands.send(node, command, payload, { timeoutMs: 60_000 });
+      if (waiting) await wait(null);
+      return answer;
+    } catch (error) {
+      const known = RankshiftError.from(error);
+      if (context.stopping.aborted) throw error;
+      if (Date.now() > deadline) throw known;
+      if (!waiting) {
+        context.log.warn({ node, command, error: known.message }, 'asking again');
+        await wait(`${node}: ${known.message}`).catch(() => undefined);
+        waiting = true;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}

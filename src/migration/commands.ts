@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import {
+  clockPolicySchema,
+  containerIdSchema,
+  linkFactsSchema,
+  migrationIdSchema,
+  nodeNameSchema,
+  reasonSchema,
+} from './record.ts';
+
+/** Where an agent listens for channels. */
+export const agentAddressSchema = z.strictObject({
+  node: nodeNameSchema,
+  address: z.ipv4(),
+  port: z.number().int().min(1).max(65535),
+});
+export type AgentAddress = z.infer<typeof agentAddressSchema>;
+
+const groupIds = z.array(z.number().int().min(0).max(4294967294)).max(65536);
+
+/** Everything a node must know to build a rank container; nothing secret in it. It never changes while the job runs. */
+export const containerFactsSchema = z.strictObject({
+  id: containerIdSchema,
+  job: z.number().int().min(1),
+  index: z.number().int().min(0),
+  /** Tells two runs of one job apart; the launcher's secret is derived from it. */
+  run: z.string().regex(/^[0-9a-f]{16}$/),
+  uid: z.number().int().min(1),
+  gid: z.number().int().min(1),
+  user: z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/),
+  home: z.string().regex(/^\/[^\0:\n]*$/),
+  groups: groupIds,
+  image: z.string().max(255),
+  /** Layers, bottom first, `sha256:<hex>`. */
+  layers: z
+    .array(z.string().regex(/^sha256:[0-9a-f]{64}$/))
+    .min(1)
+    .max(127),
+  environment: z.array(z.string().max(131_072)).max(4096),
+  workDir: z.string().regex(/^\/[^\0\n]*$/),
+  /** Program and arguments that mpirun starts (container 0 only), or null. */
+  program: z.array(z.string().max(131_072)).max(4096).nullable(),
+  ranksPerContainer: z.number().int().min(1).max(4096),
+  /** Number of containers of the run. */
+  containers: z.number().int().min(1).max(10_000),
+});
+export type ContainerFacts = z.infer<typeof containerFactsSchema>;
+
+/** Container index -> address of the node that has it now. */
+export const placesSchema = z.record(z.string().regex(/^\d+$/), z.ipv4());
+export type Places = z.infer<typeof placesSchema>;
+
+export const switchOrderSchema = z.strictObject({
+  migration: migrationIdSchema,
+  container: containerIdSchema,
+  /** Epoch before the switch. */
+  epoch: z.number().int().min(1),
+  source: agentAddressSchema,
+  target: agentAddressSchema,
+  /** Agents of all other nodes that have containers of the job. */
+  peers: z.array(agentAddressSchema).max(10_000),
+  clockPolicy: clockPolicySchema,
+});
+export type SwitchOrder = z.infer<typeof switchOrderSchema>;
+
+/** Commands that reach an agent through its queue: name -> payload. Anything else is refused. */
+export const commandSchemas = {
+  launch: z.strictObject({ facts: containerFactsSchema, places: placesSchema }),
+  teardown: z.strictObject({ container: containerIdSchema }),
+  signal: z.strictObject({
+    container: containerIdSchema,
+    signal: z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGTSTP', 'SIGQUIT']),
+  }),
+  inspect: z.strictObject({ container: containerIdSchema, target: agentAddressSchema.nullable() }),
+  probe: z.strictObject({ layers: z.array(z.string()).max(127) }),
+  prepare: z.strictObject({
+    migration: migrationIdSchema,
+    facts: containerFactsSchema,
+    epoch: z.number().int().min(1),
+    source: nodeNameSchema,
+    places: placesSchema,
+    memoryBytes: z.number().int().min(0),
+  }),
+  switch: switchOrderSchema,
+  resolve: z.strictObject({ migration: migrationIdSchema, container: containerIdSchema }),
+  finish: z.strictObject({ migration: migrationIdSchema, container: containerIdSchema }),
+} as const;
+export type CommandName = keyof typeof commandSchemas;
+export type CommandPayload<N extends CommandName> = z.output<(typeof commandSchemas)[N]>;
+
+export const inspectResultSchema = z.object({
+  facts: containerFactsSchema,
+  memoryBytes: z.number(),
+  upperBytes: z.number(),
+  processes: z.number(),
+  reasons: z.array(reasonSchema),
+  link: linkFactsSchema.nullable(),
+  linkError: z.string().nullable(),
+});
+export type InspectResult = z.infer<typeof inspectResultSchema>;
+
+export const probeResultSchema = z.object({ missingLayers: z.array(z.string()) });
+
+/** What a node found when it was asked to settle a migration. */
+export const resolveResultSchema = z.object({
+  outcome: z.enum(['committed', 'rolled-back', 'nothing-here']),
+});
+export type ResolveResult = z.infer<typeof resolveResultSchema>;

@@ -1,0 +1,162 @@
+import type { ContainerRecord } from './container.ts';
+import type { LinkFacts, Plan, Reason } from './record.ts';
+
+/** What the agent of the source measured of a rank container. Sizes in bytes. */
+export interface SourceFacts {
+  memoryBytes: number;
+  upperBytes: number;
+  processes: number;
+  /** What in the container cannot be moved; empty where nothing forbids it. */
+  reasons: Reason[];
+}
+
+/** What is known of a node that might be the target. Sizes in bytes. */
+export interface NodeFacts {
+  name: string;
+  /** The agent answered lately. */
+  agentAlive: boolean;
+  /** Slurm's flags in lower case, for example idle, allocated, drain, down; empty where Slurm does not know the node. */
+  slurmStates: string[];
+  containers: number;
+  memoryAvailableBytes: number;
+  stateDirFreeBytes: number;
+  cpuFlags: string[];
+  /** Layers of the image are there, or in a store that the node sees. */
+  imagePresent: boolean;
+  /** CRIU and the kernel passed the agent's self-test at its start. */
+  criuOk: boolean;
+  kernel: string;
+}
+
+/** Fixed cost of dump and restore, measured on the machine class by the agents' self-test or the last moves, ms. */
+export interface FixedCost {
+  downtimeMs: number;
+}
+
+export interface PlanInput {
+  container: ContainerRecord;
+  source: NodeFacts;
+  sourceFacts: SourceFacts | null;
+  target: NodeFacts | null;
+  requestedTarget: string | null;
+  link: LinkFacts | null;
+  fixed: FixedCost | null;
+  /** Throughput of CRIU writing and reading pages, bytes per second, from the last moves; null where none was seen. */
+  pagesBytesPerSecond: number | null;
+}
+
+/** The target's memory holds the image and the restored rank at once while a stop-and-copy runs. */
+export const memoryFactor = 2;
+
+/**
+ * Plans a stop-and-copy move: every reason for a refusal, and what it will cost.
+ * downtime = fixed + memory / min(link, pages); total adds the measured preparation.
+ */
+export function planMove(input: PlanInput): Plan {
+  const { container, source, sourceFacts, target, link } = input;
+  const memoryBytes = sourceFacts?.memoryBytes ?? 0;
+  const reasons = [...stateReasons(input), ...(sourceFacts?.reasons ?? [])];
+  if (target !== null) reasons.push(...targetReasons(source, target, memoryBytes));
+  const warnings: string[] = [];
+  if (target !== null && target.kernel !== source.kernel) {
+    warnings.push(`kernels differ: ${source.name} runs ${source.kernel}, ${target.name} runs ${target.kernel}`);
+  }
+  return {
+    container: container.id,
+    source: source.name,
+    target: target?.name ?? null,
+    strategy: 'stop-and-copy',
+    memoryBytes,
+    link,
+    predicted: predict(input, memoryBytes),
+    reasons,
+    warnings,
+  };
+}
+
+function stateReasons({ container, source, target, requestedTarget, sourceFacts }: PlanInput): Reason[] {
+  const reasons: Reason[] = [];
+  if (container.state !== 'running') {
+    reasons.push({ code: 'not-running', message: `container ${container.id} is ${container.state}, not running` });
+  }
+  if (!source.agentAlive) {
+    reasons.push({
+      code: 'source-agent-down',
+      message: `the agent on ${source.name}, where ${container.id} runs, does not answer`,
+    });
+  } else if (sourceFacts === null) {
+    reasons.push({ code: 'source-unknown', message: `the agent on ${source.name} could not inspect ${container.id}` });
+  }
+  if (requestedTarget === source.name) {
+    reasons.push({ code: 'target-is-source', message: `${container.id} runs on ${source.name} already` });
+  } else if (target === null) {
+    reasons.push({ code: 'no-target', message: `no other node can take ${container.id}` });
+  }
+  return reasons;
+}
+
+/** Why a node cannot take a container of this size from this source; empty where it can. */
+export function targetReasons(source: NodeFacts, target: NodeFacts, memoryBytes: number): Reason[] {
+  const reasons: Reason[] = [];
+  const add = (code: string, message: string) => reasons.push({ code, message });
+  const barred = target.slurmStates.filter((state) =>
+    /^(drain|draining|drained|down|fail|failing|not_responding|reboot|powered_down|maint)/.test(state),
+  );
+  if (target.name === source.name) return reasons;
+  if (target.slurmStates.length === 0) add('target-not-in-slurm', `Slurm knows no node ${target.name}`);
+  if (barred.length > 0) add('target-not-available', `${target.name} is ${barred.join(', ')} in Slurm`);
+  if (!target.agentAlive) {
+    add('target-agent-down', `the agent on ${target.name} does not answer`);
+    return reasons;
+  }
+  if (!target.criuOk) add('target-criu', `CRIU failed its self-test on ${target.name}; run rankshift doctor there`);
+  const needed = memoryBytes * memoryFactor;
+  if (target.memoryAvailableBytes < needed) {
+    add(
+      'target-memory',
+      `${target.name} has ${mib(target.memoryAvailableBytes)} MiB of memory available, ${mib(needed)} MiB are needed`,
+    );
+  }
+  const missing = source.cpuFlags.filter((flag) => !target.cpuFlags.includes(flag));
+  if (missing.length > 0) add('target-cpu', `the CPU of ${target.name} lacks ${missing.join(' ')}`);
+  if (!target.imagePresent)
+    add('target-image', `the image of the container is not in the store that ${target.name} sees`);
+  return reasons;
+}
+
+function predict({ link, fixed, pagesBytesPerSecond }: PlanInput, memoryBytes: number): Plan['predicted'] {
+  if (link === null || fixed === null) return null;
+  const rate = Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? Number.POSITIVE_INFINITY);
+  const downtimeMs = fixed.downtimeMs + (memoryBytes / rate) * 1000 + 4 * link.roundTripMs;
+  return {
+    downtimeMs: Math.round(downtimeMs),
+    totalMs: Math.round(downtimeMs + 10 * link.roundTripMs + fixed.downtimeMs),
+  };
+}
+
+function mib(bytes: number): number {
+  return Math.ceil(bytes / 1_048_576);
+}
+
+/**
+ * Orders the nodes that can take a container: none of our containers first, then idle in Slurm, then most memory.
+ * Returns the best, or null.
+ */
+export function chooseTarget(
+  source: NodeFacts,
+  candidates: readonly NodeFacts[],
+  memoryBytes: number,
+): NodeFacts | null {
+  const fitting = candidates.filter(
+    (node) => node.name !== source.name && targetReasons(source, node, memoryBytes).length === 0,
+  );
+  const idle = (node: NodeFacts) => (node.slurmStates.includes('idle') ? 0 : 1);
+  fitting.sort(
+    (a, b) =>
+      a.containers - b.containers ||
+      idle(a) - idle(b) ||
+      b.memoryAvailableBytes - a.memoryAvailableBytes ||
+      a.name.localeCompare(b.name),
+  );
+  return fitting[0] ?? null;
+}

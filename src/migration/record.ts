@@ -1,0 +1,139 @@
+import { z } from 'zod';
+
+/** States of a migration, in the order of a normal move; the last five are final. */
+export const migrationStates = [
+  'queued',
+  'preflight',
+  'preparing',
+  'copying',
+  'switching',
+  'finishing',
+  'completed',
+  'refused',
+  'cancelled',
+  'rolled-back',
+  'needs-operator',
+] as const;
+
+export type MigrationState = (typeof migrationStates)[number];
+
+/** States in which nothing more happens by itself. */
+export const finalStates: readonly MigrationState[] = [
+  'completed',
+  'refused',
+  'cancelled',
+  'rolled-back',
+  'needs-operator',
+];
+
+export const containerIdSchema = z.string().regex(/^[1-9]\d{0,9}\.\d{1,4}$/, 'JOB.INDEX, for example 42.1');
+export const nodeNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'a node name');
+export const migrationIdSchema = z.string().regex(/^[1-9]\d{0,11}$/, 'the number of a migration');
+
+export const clockPolicySchema = z.enum(['continuous', 'frozen']);
+export type ClockPolicy = z.infer<typeof clockPolicySchema>;
+
+/** What may be asked for with a move. */
+export const migrationRequestSchema = z.strictObject({
+  container: containerIdSchema,
+  to: nodeNameSchema.optional(),
+  clockPolicy: clockPolicySchema.optional(),
+});
+export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
+
+export const serializedErrorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  action: z.string().optional(),
+  phase: z.string().optional(),
+  retryable: z.boolean().optional(),
+  container: z.enum(['running on source', 'stopped', 'running on target']).optional(),
+  lines: z.array(z.string()).optional(),
+});
+
+/** One cause for which a move is refused. */
+export const reasonSchema = z.object({ code: z.string(), message: z.string() });
+export type Reason = z.infer<typeof reasonSchema>;
+
+export const linkFactsSchema = z.object({
+  roundTripMs: z.number(),
+  bytesPerSecond: z.number(),
+});
+export type LinkFacts = z.infer<typeof linkFactsSchema>;
+
+export const planSchema = z.object({
+  container: containerIdSchema,
+  source: nodeNameSchema,
+  target: nodeNameSchema.nullable(),
+  strategy: z.literal('stop-and-copy'),
+  memoryBytes: z.number(),
+  link: linkFactsSchema.nullable(),
+  /** Predicted milliseconds; null where nothing was measured to predict from. */
+  predicted: z.object({ downtimeMs: z.number(), totalMs: z.number() }).nullable(),
+  reasons: z.array(reasonSchema),
+  warnings: z.array(z.string()),
+});
+export type Plan = z.infer<typeof planSchema>;
+
+/** A point or a span in the life of a move. `at` is Unix time in milliseconds, `ms` the length of a span. */
+export const timelineEntrySchema = z.object({
+  name: z.string(),
+  node: z.string(),
+  at: z.number(),
+  ms: z.number().optional(),
+});
+export type TimelineEntry = z.infer<typeof timelineEntrySchema>;
+
+export const clockResultSchema = z.object({
+  policy: clockPolicySchema,
+  /** Offset of the target's CLOCK_MONOTONIC against the source's, nanoseconds (as text: bigint). */
+  nodeOffsetNs: z.string(),
+  /** Half of the best round trip: the measured offset is right to within this. */
+  errorBoundNs: z.string(),
+  /** Offset of the container's clock against its new node's, nanoseconds. */
+  namespaceOffsetNs: z.string(),
+  /** What the container's clock would have lost without the correction, milliseconds. */
+  correctedMs: z.number(),
+});
+export type ClockResult = z.infer<typeof clockResultSchema>;
+
+/** What a finished switch measured. */
+export const switchResultSchema = z.object({
+  outcome: z.enum(['committed', 'rolled-back']),
+  downtimeMs: z.number().nullable(),
+  stallMs: z.number().nullable(),
+  drain: z.object({ drained: z.boolean(), waitedMs: z.number(), pendingBytes: z.number() }).nullable(),
+  bytes: z.object({ pages: z.number(), upper: z.number(), metadata: z.number() }).nullable(),
+  criu: z.object({ dump: z.record(z.string(), z.number()), restore: z.record(z.string(), z.number()) }).nullable(),
+  clock: clockResultSchema.nullable(),
+  timeline: z.array(timelineEntrySchema),
+  error: serializedErrorSchema.nullable(),
+});
+export type SwitchResult = z.infer<typeof switchResultSchema>;
+
+export const migrationRecordSchema = z.object({
+  version: z.literal(1),
+  /** Grows by one with each write; the compare in compare-and-set. */
+  revision: z.number().int(),
+  id: migrationIdSchema,
+  container: containerIdSchema,
+  job: z.number().int(),
+  requestedBy: z.object({ uid: z.number().int(), name: z.string() }),
+  request: migrationRequestSchema,
+  state: z.enum(migrationStates),
+  source: nodeNameSchema.nullable(),
+  target: nodeNameSchema.nullable(),
+  /** Epoch of the container before the move. */
+  epoch: z.number().int().nullable(),
+  cancelRequested: z.boolean(),
+  /** What the service waits for, for people. */
+  waitingFor: z.string().nullable(),
+  createdAt: z.number(),
+  endedAt: z.number().nullable(),
+  plan: planSchema.nullable(),
+  phases: z.array(z.object({ name: z.enum(migrationStates), at: z.number(), ms: z.number().nullable() })),
+  result: switchResultSchema.nullable(),
+  totalMs: z.number().nullable(),
+  error: serializedErrorSchema.nullable(),
+});
+export type MigrationRecord = z.infer<typeof migrationRecordSchema>;

@@ -1,0 +1,107 @@
+import type { Redis } from 'ioredis';
+import { RankshiftError } from '../errors.ts';
+import { type ContainerRecord, containerRecordSchema } from '../migration/container.ts';
+import { keyPrefix, script } from './connection.ts';
+
+const key = (id: string) => `${keyPrefix}:container:${id}`;
+const all = `${keyPrefix}:containers`;
+
+export async function createContainer(redis: Redis, record: ContainerRecord): Promise<void> {
+  const { id } = record;
+  const created = await redis.hsetnx(key(id), 'id', id);
+  if (created === 0) throw new RankshiftError('E_BUSY', `container ${id} exists already`);
+  await redis.hset(key(id), { ...record, committed: '' });
+  await redis.sadd(all, id);
+}
+
+export async function readContainer(redis: Redis, id: string): Promise<ContainerRecord | null> {
+  const fields = await redis.hgetall(key(id));
+  return parse(fields);
+}
+
+export async function listContainers(redis: Redis): Promise<ContainerRecord[]> {
+  const ids = await redis.smembers(all);
+  const pipeline = redis.pipeline();
+  for (const id of ids) pipeline.hgetall(key(id));
+  const rows = (await pipeline.exec()) ?? [];
+  const records = rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
+  return records.sort((a, b) => a.job - b.job || a.index - b.index);
+}
+
+export async function setContainerState(redis: Redis, id: string, state: ContainerRecord['state']): Promise<void> {
+  if ((await redis.exists(key(id))) === 1) await redis.hset(key(id), 'state', state);
+}
+
+export async function removeContainer(redis: Redis, id: string): Promise<void> {
+  await redis.multi().del(key(id)).srem(all, id).exec();
+}
+
+export type OpenAnswer = 'open' | 'missing' | 'stale' | 'busy';
+export type CommitAnswer = 'committed' | 'aborted' | 'missing';
+
+export interface SwitchIdentity {
+  container: string;
+  migration: string;
+  source: string;
+  target: string;
+  /** Epoch before the switch. */
+  epoch: number;
+}
+
+export async function openSwitch(redis: Redis, of: SwitchIdentity): Promise<OpenAnswer> {
+  return (await script(redis, 'openSwitch', key(of.container), of.migration, of.source, of.epoch)) as OpenAnswer;
+}
+
+/** One try to commit, made durable. An exception means: unknown, ask again. */
+export async function commitSwitch(redis: Redis, of: SwitchIdentity): Promise<CommitAnswer> {
+  const args = [key(of.container), of.migration, of.source, of.epoch, of.target] as const;
+  const answer = (await script(redis, 'commitSwitch', ...args)) as CommitAnswer;
+  await makeDurable(redis);
+  return answer;
+}
+
+/** One try to close the switch, made durable. An exception means: unknown, ask again. */
+export async function abortSwitch(
+  redis: Redis,
+  of: Pick<SwitchIdentity, 'container' | 'migration' | 'epoch'>,
+): Promise<CommitAnswer> {
+  const answer = (await script(redis, 'abortSwitch', key(of.container), of.migration, of.epoch)) as CommitAnswer;
+  await makeDurable(redis);
+  return answer;
+}
+
+/**
+ * Waits until the writes of this connection are in the append-only file and synced (Redis 7.2, WAITAOF). With
+ * `appendfsync always` it answers at once. On an older server `appendfsync always` alone is the guarantee.
+ */
+async function makeDurable(redis: Redis): Promise<void> {
+  let answer: unknown;
+  try {
+    answer = await redis.call('WAITAOF', '1', '0', '5000');
+  } catch (error) {
+    if (/unknown command/i.test((error as Error).message)) return;
+    throw error;
+  }
+  if (!Array.isArray(answer) || answer[0] !== 1) {
+    throw new RankshiftError('E_REDIS', 'Redis did not sync its append-only file within 5 s');
+  }
+}
+
+/** Takes the lock of a container for one migration; E_BUSY names the one that holds it. */
+export async function lockContainer(redis: Redis, id: string, migration: string): Promise<void> {
+  const answer = await script(redis, 'lockContainer', key(id), migration, 'lock');
+  if (answer === 'missing') throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${id}`);
+  if (answer !== 'ok') throw new RankshiftError('E_BUSY', `container ${id} is moving already (migration ${answer})`);
+}
+
+export async function unlockContainer(redis: Redis, id: string, migration: string): Promise<void> {
+  await script(redis, 'lockContainer', key(id), migration, 'unlock');
+}
+
+function parse(fields: Record<string, string>): ContainerRecord | null {
+  if (fields['id'] === undefined) return null;
+  const numbers = ['job', 'index', 'uid', 'epoch', 'moves', 'startedAt'] as const;
+  const converted = Object.fromEntries(numbers.map((name) => [name, Number(fields[name])]));
+  const parsed = containerRecordSchema.safeParse({ ...fields, ...converted });
+  return parsed.success ? parsed.data : null;
+}

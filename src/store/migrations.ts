@@ -1,0 +1,81 @@
+import type { Redis } from 'ioredis';
+import { RankshiftError } from '../errors.ts';
+import { isFinal, type MigrationEvent, newMigration, reduce } from '../migration/machine.ts';
+import { type MigrationRecord, migrationRecordSchema } from '../migration/record.ts';
+import { keyPrefix, script } from './connection.ts';
+
+const key = (id: string) => `${keyPrefix}:migration:${id}`;
+const sequence = `${keyPrefix}:migration-sequence`;
+const byTime = `${keyPrefix}:migrations`;
+const active = `${keyPrefix}:migrations-active`;
+
+/** How many finished migrations are kept. */
+export const keptMigrations = 10_000;
+
+export async function createMigration(
+  redis: Redis,
+  fields: Pick<MigrationRecord, 'container' | 'job' | 'requestedBy' | 'request'>,
+): Promise<MigrationRecord> {
+  const id = String(await redis.incr(sequence));
+  const record = newMigration({ id, ...fields }, Date.now());
+  const written = await script(redis, 'updateRecord', key(id), '', JSON.stringify(record));
+  if (written !== 1) throw new RankshiftError('E_INTERNAL', `migration ${id} exists already`);
+  await redis.multi().zadd(byTime, record.createdAt, id).sadd(active, id).exec();
+  await forgetOldest(redis);
+  return record;
+}
+
+export async function readMigration(redis: Redis, id: string): Promise<MigrationRecord> {
+  const text = await redis.get(key(id));
+  if (text === null) throw new RankshiftError('E_UNKNOWN_MIGRATION', `there is no migration ${id}`);
+  return migrationRecordSchema.parse(JSON.parse(text));
+}
+
+/** Newest first. */
+export async function listMigrations(redis: Redis, limit: number): Promise<MigrationRecord[]> {
+  return readMany(redis, await redis.zrevrange(byTime, 0, limit - 1));
+}
+
+/** Those not in a final state, oldest first. */
+export async function listActiveMigrations(redis: Redis): Promise<MigrationRecord[]> {
+  const records = await readMany(redis, await redis.smembers(active));
+  return records.sort((a, b) => Number(a.id) - Number(b.id));
+}
+
+/**
+ * Applies an event by compare-and-set, again and again until no one else was faster.
+ * @throws Error from the reducer where the event cannot follow.
+ */
+export async function applyEvent(redis: Redis, id: string, event: MigrationEvent): Promise<MigrationRecord> {
+  for (;;) {
+    const now = await readMigration(redis, id);
+    const next = { ...reduce(now, event), revision: now.revision + 1 };
+    const written = await script(redis, 'updateRecord', key(id), now.revision, JSON.stringify(next));
+    if (written !== 1) continue;
+    if (isFinal(next.state)) await redis.srem(active, id);
+    return next;
+  }
+}
+
+async function readMany(redis: Redis, ids: string[]): Promise<MigrationRecord[]> {
+  if (ids.length === 0) return [];
+  const texts = await redis.mget(ids.map(key));
+  return texts.flatMap((text) => {
+    const parsed = text === null ? null : migrationRecordSchema.safeParse(JSON.parse(text));
+    return parsed?.success ? [parsed.data] : [];
+  });
+}
+
+async function forgetOldest(redis: Redis): Promise<void> {
+  const surplus = (await redis.zcard(byTime)) - keptMigrations;
+  if (surplus <= 0) return;
+  const ids = await redis.zrange(byTime, '0', String(surplus - 1));
+  const activeIds = new Set(await redis.smembers(active));
+  const gone = ids.filter((id) => !activeIds.has(id));
+  if (gone.length > 0)
+    await redis
+      .multi()
+      .del(gone.map(key))
+      .zrem(byTime, ...gone)
+      .exec();
+}

@@ -1,0 +1,47 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { nodeNameSchema } from '../migration/record.ts';
+import { keyPrefix } from './connection.ts';
+
+/** One `rankshift run`: the rank containers of a job and the program in them. */
+export const runRecordSchema = z.object({
+  job: z.number().int(),
+  /** Tells two runs of one job apart, one after another. */
+  run: z.string(),
+  uid: z.number().int(),
+  user: z.string(),
+  image: z.string(),
+  nodes: z.array(nodeNameSchema),
+  containers: z.number().int(),
+  ranksPerContainer: z.number().int(),
+  program: z.array(z.string()),
+  state: z.enum(['starting', 'running', 'ending']),
+  startedAt: z.number(),
+});
+export type RunRecord = z.infer<typeof runRecordSchema>;
+
+const all = `${keyPrefix}:runs`;
+
+/** False where the job has a run already. */
+export async function createRun(redis: Redis, run: RunRecord): Promise<boolean> {
+  return (await redis.hsetnx(all, String(run.job), JSON.stringify(run))) === 1;
+}
+
+export async function updateRun(redis: Redis, run: RunRecord): Promise<void> {
+  await redis.hset(all, String(run.job), JSON.stringify(run));
+}
+
+export async function readRun(redis: Redis, job: number): Promise<RunRecord | null> {
+  const text = await redis.hget(all, String(job));
+  if (text === null) return null;
+  return runRecordSchema.parse(JSON.parse(text));
+}
+
+export async function listRuns(redis: Redis): Promise<RunRecord[]> {
+  const texts = Object.values(await redis.hgetall(all));
+  return texts.map((text) => runRecordSchema.parse(JSON.parse(text))).sort((a, b) => a.job - b.job);
+}
+
+export async function removeRun(redis: Redis, job: number): Promise<void> {
+  await redis.hdel(all, String(job));
+}
