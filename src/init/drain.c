@@ -1,0 +1,45 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "node.h"
+#include "tcp-sockets.h"
+
+#define POLL_US 500
+
+struct pending {
+	unsigned long sockets;
+	unsigned long long bytes;
+};
+
+static void add(const struct tcp_socket *socket, void *context)
+{
+	struct pending *pending = context;
+	pending->sockets++;
+	pending->bytes += socket->unacknowledged;
+}
+
+int drain(int argc, char **argv)
+{
+	int64_t limit_ms;
+	struct pending pending;
+	if (argc != 3 || parse_number(argv[2], 0, 3600000, &limit_ms) < 0)
+		fail(2, "usage: rankshift-node drain NETNS_PATH DEADLINE_MS");
+	int64_t started_ns = monotonic_ns();
+	enter_network_namespace(argv[1]);
+	int diag = open_tcp_diag();
+	for (;;) {
+		pending = (struct pending){ 0 };
+		if (each_tcp_socket(diag, TCP_BITS_SENDING, add, &pending) < 0)
+			fail(1, "cannot list the sockets: %s", strerror(errno));
+		if (pending.bytes == 0 || monotonic_ns() - started_ns >= limit_ms * 1000000)
+			break;
+		usleep(POLL_US);
+	}
+	printf("{\"drained\":%s,\"waitedMs\":%.3f,\"sockets\":%lu,\"pendingBytes\":%llu}\n",
+	       pending.bytes == 0 ? "true" : "false", (double)(monotonic_ns() - started_ns) / 1e6, pending.sockets,
+	       pending.bytes);
+	return 0;
+}
