@@ -35,7 +35,7 @@ async function scratch(t: { teardown(end: () => Promise<void>): void }): Promise
 }
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
-type Compress = (data: Buffer) => Buffer;
+type Compress = (data: Uint8Array<ArrayBuffer>) => Buffer;
 
 /** The files of an OCI layout with the given uncompressed layers. */
 function ociFiles(layers: Buffer[], compress: Compress[] = []): Map<string, Buffer> {
@@ -52,7 +52,7 @@ function ociFiles(layers: Buffer[], compress: Compress[] = []): Map<string, Buff
       rootfs: { type: 'layers', diff_ids: layers.map((layer) => `sha256:${sha256(layer)}`) },
     }),
   );
-  const blobs = layers.map((layer, index) => blob((compress[index] ?? ((data) => data))(layer)));
+  const blobs = layers.map((layer, index) => blob(compress[index]?.(new Uint8Array(layer)) ?? layer));
   const manifest = { ...blob(json({ schemaVersion: 2, config, layers: blobs })), platform };
   const attestation = { ...blob(json({})), platform: { os: 'unknown', architecture: 'unknown' } };
   files.set('index.json', json({ schemaVersion: 2, manifests: [attestation, manifest] }));
@@ -71,7 +71,7 @@ function dockerFiles(layers: Buffer[]): Map<string, Buffer> {
       Layers: layers.map((_, index) => `${index}/layer.tar`),
     },
   ];
-  const files = new Map([[`${sha256(config)}.json`, config]]);
+  const files = new Map<string, Buffer>([[`${sha256(config)}.json`, config]]);
   for (const [index, layer] of layers.entries()) files.set(`${index}/layer.tar`, layer);
   return files.set('manifest.json', Buffer.from(JSON.stringify(manifest)));
 }
@@ -84,9 +84,13 @@ async function writeLayout(directory: string, files: Map<string, Buffer>): Promi
   return directory;
 }
 
-async function writeArchive(file: string, files: Map<string, Buffer>, compress: Compress = (data) => data) {
+async function writeArchive(
+  file: string,
+  files: Map<string, Buffer>,
+  compress: Compress = (data) => Buffer.from(data),
+) {
   const members = [...files].map(([path, content]) => ({ type: 'file' as const, path, content }));
-  await writeFile(file, compress(testArchive(members)));
+  await writeFile(file, compress(Uint8Array.from(testArchive(members))));
   return file;
 }
 
