@@ -1,0 +1,36 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { run } from '../../process/run.ts';
+import { ensureMpiLayer } from './mpi-image.ts';
+import { ensureNodeImage } from './node-image.ts';
+
+export interface Layer {
+  hex: string;
+  dir: string;
+  bytes: number;
+}
+
+export interface Images {
+  /** Lower directories of a node's root, uppermost first; the last is the node image itself. */
+  nodeLower: string[];
+  /** Layers of the container image `mpi`, bottom first. */
+  layers: Layer[];
+}
+
+/** Everything a testbed is made from, built where the cache lacks it; a few milliseconds where it does not. */
+export async function ensureImages(progress: (line: string) => void): Promise<Images> {
+  const node = await ensureNodeImage(progress);
+  const mpi = await ensureMpiLayer(progress);
+  return { nodeLower: [node], layers: [await layerOf(mpi)] };
+}
+
+/** Describes a cached layer; its size is measured once and kept beside it. */
+async function layerOf(dir: string): Promise<Layer> {
+  const hex = dir.slice(dir.lastIndexOf('/') + 1);
+  const sizeFile = join(dirname(dir), `.${hex}.bytes`);
+  if (!existsSync(sizeFile)) {
+    const { stdout } = await run('du', ['--summarize', '--bytes', dir], { timeoutMs: 120_000 });
+    writeFileSync(sizeFile, stdout.split('\t')[0] ?? '0');
+  }
+  return { hex, dir, bytes: Number(readFileSync(sizeFile, 'utf8')) };
+}

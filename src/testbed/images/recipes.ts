@@ -1,0 +1,31 @@
+/** What the images hold. A change here gives the image another name in the cache, and so a new build. */
+
+export const suite = 'trixie';
+
+/** Left out everywhere: nothing in a testbed reads them. */
+export const pathExcludes = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr/share/info/*'];
+
+/** Every node of the testbed: management, login and compute nodes run from one image. */
+export const nodePackages = [
+  // Slurm, and what identifies its users
+  ...['slurmctld', 'slurmd', 'slurm-client', 'munge'],
+  // the service
+  ...['redis-server', 'runc', 'criu', 'iproute2', 'iptables', 'nftables', 'hwloc-nox', 'openssl', 'ca-certificates'],
+  // a node
+  ...['tini', 'util-linux', 'procps', 'kmod', 'openssh-server', 'openssh-client', 'rsync', 'iputils-ping'],
+  // what the benchmarks compare with
+  ...['podman', 'crun', 'tar', 'zstd', 'xz-utils', 'skopeo'],
+  // a person who looks around
+  ...['less', 'vim-tiny', 'nano', 'file', 'lsof', 'strace', 'tcpdump', 'ethtool'],
+];
+
+/** The container image `mpi`. */
+export const mpiPackages = ['openmpi-bin', 'lammps'];
+export const mpiPathExcludes = [...pathExcludes, '/usr/share/javascript/*', '/usr/share/lammps/*'];
+
+/** Where the test programs are compiled: the MPI of the container image with a compiler. */
+export const compilerPackages = ['openmpi-bin', 'libopenmpi-dev', 'gcc', 'libc6-dev', 'make'];
+
+/** Brought in from the newer suite where the suite's own CRIU fails on the running kernel. */
+export const newerSuite = 'sid';
+export const newerCriuPackages = ['criu', 'libcompel1', 'libnet9', 'libnl-3-200'];
