@@ -32,7 +32,7 @@ export async function gatherNodes({ config, redis, log }: ControllerContext): Pr
 
 async function slurmStates(config: Config): Promise<Map<string, string[]>> {
   const nodes = await slurmNodeFacts(config);
-  return new Map(nodes.map((node) => [node.name, node.states.map((state) => state.toLowerCase())]));
+  return new Map(nodes.map((node) => [node.name, node.state]));
 }
 
 function describeNode(name: string, heartbeat: Heartbeat | null, states: string[], containers: number): NodeFacts {

@@ -36,7 +36,16 @@ export const containerFactsSchema = z.strictObject({
     .array(z.string().regex(/^sha256:[0-9a-f]{64}$/))
     .min(1)
     .max(127),
-  environment: z.array(z.string().max(131_072)).max(4096),
+  /** `NAME=value` lines of the image, and of the job's script. */
+  imageEnvironment: z.array(z.string().max(131_072)).max(4096),
+  environment: z
+    .array(
+      z
+        .string()
+        .regex(/^[^=\0]+=/)
+        .max(131_072),
+    )
+    .max(4096),
   workDir: z.string().regex(/^\/[^\0\n]*$/),
   /** Program and arguments that mpirun starts (container 0 only), or null. */
   program: z.array(z.string().max(131_072)).max(4096).nullable(),

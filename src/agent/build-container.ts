@@ -1,0 +1,109 @@
+import { createHmac } from 'node:crypto';
+import { join } from 'node:path';
+import { type Config, containerDir } from '../config.ts';
+import { nodeControllers, writeBundle } from '../container/bundle.ts';
+import { layerPath } from '../container/images/store.ts';
+import { containerEnvironment, mpiEnvironment, mpirunCommand } from '../container/mpi-environment.ts';
+import { mountRootfs } from '../container/rootfs.ts';
+import { runcId } from '../container/runtime.ts';
+import { resolveSharedPaths } from '../container/shared-paths.ts';
+import type { ContainerSpec } from '../container/spec.ts';
+import { prepareUpper } from '../container/upper.ts';
+import type { ContainerFacts, Places } from '../migration/commands.ts';
+import { plug } from '../network/endpoint.ts';
+import { overlayIdentity } from '../network/identity.ts';
+import { ensureOverlay } from '../network/overlay.ts';
+import { setPeers } from '../network/repoint.ts';
+import type { AgentContext } from './context.ts';
+
+/** Generous limits of MPI programs. */
+const limits = { nofile: 65_536, memlockBytes: 'unlimited' as const };
+
+/** The file with CRIU's options for one container: none for a dump, the gate for a restore. */
+export const criuConfigFile = (config: Config, container: string) => join(containerDir(config, container), 'criu.conf');
+
+/** Writes runc's bundle; the same on every node. */
+export async function buildBundle(context: AgentContext, facts: ContainerFacts): Promise<void> {
+  const { config } = context;
+  const [controllers, sharedPaths] = await Promise.all([nodeControllers(), resolveSharedPaths(config.sharedPaths)]);
+  await writeBundle(containerDir(config, facts.id), specOf(context, facts), {
+    controllers,
+    sharedPaths,
+    annotations: { 'org.criu.config': criuConfigFile(config, facts.id) },
+  });
+}
+
+/** The container's first upper directory; only a start makes it, a move brings it along. */
+export async function buildUpper(context: AgentContext, facts: ContainerFacts): Promise<void> {
+  const directory = containerDir(context.config, facts.id);
+  await prepareUpper(context.config, specOf(context, facts), {
+    containerDir: directory,
+    layers: layersOf(context.config, facts),
+  });
+}
+
+export async function mountContainer(config: Config, facts: ContainerFacts): Promise<void> {
+  await mountRootfs({ containerDir: containerDir(config, facts.id), layers: layersOf(config, facts) });
+}
+
+/** Overlay and network namespace of a container; `held`: nothing passes yet. */
+export async function buildNetwork(
+  context: AgentContext,
+  facts: ContainerFacts,
+  places: Places,
+  held: boolean,
+): Promise<void> {
+  const { config, address } = context;
+  const identityOf = (index: number) => overlayIdentity(facts.job, index, config);
+  const identity = identityOf(facts.index);
+  await ensureOverlay({ identity, localAddress: address, port: config.overlayPort, mtu: config.overlayMtu });
+  const elsewhere = Object.entries(places).filter(
+    ([index, place]) => place !== address && Number(index) !== facts.index,
+  );
+  await setPeers(
+    identity.vni,
+    elsewhere.map(([index, nodeAddress]) => ({ mac: identityOf(Number(index)).mac, nodeAddress })),
+  );
+  const others = Array.from({ length: facts.containers }, (_, index) => identityOf(index)).filter(
+    (peer) => peer.ip !== identity.ip,
+  );
+  await plug({ identity, peers: others, held });
+}
+
+/** Layers of the image, top first, as overlayfs wants them. */
+function layersOf(config: Config, facts: ContainerFacts): string[] {
+  return facts.layers.map((digest) => layerPath(config.imageStore, digest)).reverse();
+}
+
+function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): ContainerSpec {
+  const { job, index, uid, gid, user, home, groups, image, ranksPerContainer, containers, program, workDir } = facts;
+  const hosts = Array.from({ length: containers }, (_, other) => {
+    const { name, ip } = overlayIdentity(job, other, config);
+    return { name, ip, slots: ranksPerContainer };
+  });
+  const [file, ...args] = program ?? [];
+  const ranks = ranksPerContainer * containers;
+  // A container may come to share its node's processors with others: ranks give them up while they wait.
+  const mpi = mpiEnvironment({ mpi: 'openmpi', hosts, oversubscribed: true });
+  const pairs = facts.environment.map(
+    (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
+  );
+  return {
+    ...{ job, index, uid, gid, user, home, groups, image, hosts, limits },
+    cwd: workDir,
+    command: file === undefined ? null : mpirunCommand({ mpi: 'openmpi', hosts, ranks, program: file, args }),
+    env: containerEnvironment({
+      image: facts.imageEnvironment,
+      job: Object.fromEntries(pairs),
+      user,
+      home,
+      jobId: job,
+      mpi,
+    }),
+    netns: overlayIdentity(job, index, config).netns,
+    cgroupPath: `/rankshift/${runcId(job, index)}`,
+    // Only the nodes can derive it; it lies in no record and in no queue.
+    secret: createHmac('sha256', launchKey).update(`launch ${facts.run}`).digest('hex'),
+    sharedPaths: [...config.sharedPaths],
+  };
+}

@@ -1,0 +1,74 @@
+import { type ContainerClock, restoredOffset } from '../clock/continuity.ts';
+import { bestOffset, type ClockOffset } from '../clock/offset.ts';
+import type { ClockPolicy, ClockResult } from '../migration/record.ts';
+import { epochNs, round, toMs } from '../telemetry/timeline.ts';
+
+/** Offsets of another node's clocks against ours (theirs - ours). */
+export interface SwitchClocks {
+  monotonic: ClockOffset;
+  realtime: ClockOffset;
+}
+
+/** Exchanges are cheap (one round trip each); the best one counts. */
+const exchanges = 80;
+
+/** Measures both clocks of the other side by exchanges over an open channel. */
+export async function measureClocks(
+  exchange: () => Promise<{ monotonicNs: string; realtimeNs: string }>,
+): Promise<SwitchClocks> {
+  const monotonic = [];
+  const realtime = [];
+  for (let i = 0; i < exchanges; i++) {
+    const sentNs = process.hrtime.bigint();
+    const sentRealNs = epochNs();
+    const remote = await exchange();
+    const receivedRealNs = epochNs();
+    const receivedNs = process.hrtime.bigint();
+    monotonic.push({ sentNs, remoteNs: BigInt(remote.monotonicNs), receivedNs });
+    realtime.push({ sentNs: sentRealNs, remoteNs: BigInt(remote.realtimeNs), receivedNs: receivedRealNs });
+  }
+  return { monotonic: bestOffset(monotonic), realtime: bestOffset(realtime) };
+}
+
+/** The round trip of the best exchange, milliseconds. */
+export function roundTripMs(clocks: SwitchClocks): number {
+  return round(2 * toMs(clocks.monotonic.errorNs));
+}
+
+export interface NamespaceOffset {
+  monotonicNs: bigint;
+  boottimeNs: bigint;
+}
+
+/** Offset of the time namespace on the target, against the target's clocks, under a policy. */
+export function namespaceOffset(
+  policy: ClockPolicy,
+  container: ContainerClock,
+  clocks: SwitchClocks,
+  frozenAtNs: bigint,
+): NamespaceOffset {
+  return restoredOffset({
+    policy,
+    container,
+    nodeOffset: clocks.monotonic,
+    frozenAtNs,
+    nowNs: process.hrtime.bigint(),
+  });
+}
+
+export function describeClocks(
+  policy: ClockPolicy,
+  container: ContainerClock,
+  clocks: SwitchClocks,
+  offset: NamespaceOffset,
+): ClockResult {
+  // Left alone, the container would read the target's clock plus its old offset.
+  const uncorrectedNs = offset.monotonicNs - container.monotonicNs;
+  return {
+    policy,
+    nodeOffsetNs: String(clocks.monotonic.offsetNs),
+    errorBoundNs: String(clocks.monotonic.errorNs),
+    namespaceOffsetNs: String(offset.monotonicNs),
+    correctedMs: round(toMs(uncorrectedNs)),
+  };
+}

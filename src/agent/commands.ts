@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import type { Envelope } from '../channel/envelope.ts';
+import { layerPath } from '../container/images/store.ts';
+import { initPid, runcId } from '../container/runtime.ts';
+import { RankshiftError } from '../errors.ts';
+import type { CommandName, CommandPayload } from '../migration/commands.ts';
+import type { AgentContext } from './context.ts';
+import { readLocalContainer } from './files.ts';
+import { finish } from './finish.ts';
+import { inspect } from './inspect.ts';
+import { launch } from './launch.ts';
+import { prepare } from './prepare.ts';
+import { removeContainer } from './remove-container.ts';
+import { resolve } from './resolve.ts';
+import { switchSource } from './switch-source.ts';
+
+type Handlers = {
+  [N in CommandName]: (context: AgentContext, payload: CommandPayload<N>, envelope: Envelope) => Promise<unknown>;
+};
+
+/** What an agent does for each command; the answer goes back to the controller. All but `switch` are idempotent. */
+export const handlers: Handlers = {
+  launch: (context, { facts, places }) => launch(context, facts, places),
+  teardown: async (context, { container }) => {
+    await removeContainer(context, container);
+  },
+  signal: async (context, { container, signal }) => {
+    const local = await readLocalContainer(context.config, container);
+    const pid = local === null ? null : await initPid(context.config, runcId(local.facts.job, local.facts.index));
+    if (pid === null) throw new RankshiftError('E_STALE', `${container} does not run on ${context.node}`);
+    process.kill(pid, signal);
+  },
+  inspect: (context, { container, target }) => inspect(context, container, target),
+  probe: async (context, { layers }) => ({
+    missingLayers: layers.filter((digest) => !existsSync(layerPath(context.config.imageStore, digest))),
+  }),
+  prepare: (context, order) => prepare(context, order),
+  switch: (context, order, envelope) => {
+    if (context.operations.has(order.migration)) {
+      throw new RankshiftError('E_BUSY', `migration ${order.migration} is being switched already`);
+    }
+    const work = switchSource(context, order, envelope);
+    context.operations.set(order.migration, work);
+    return work.finally(() => context.operations.delete(order.migration));
+  },
+  resolve: (context, { migration }) => resolve(context, migration),
+  finish: (context, { migration, container }) => finish(context, migration, container),
+};

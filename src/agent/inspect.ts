@@ -1,0 +1,35 @@
+import { inspectProcesses } from '../container/inspect.ts';
+import { processesOf } from '../container/runtime.ts';
+import { RankshiftError } from '../errors.ts';
+import type { AgentAddress, InspectResult } from '../migration/commands.ts';
+import type { AgentContext } from './context.ts';
+import { directorySize } from './directory-size.ts';
+import { readLocalContainer } from './files.ts';
+import { measureLink } from './link.ts';
+import { describeLocal } from './local-handle.ts';
+
+/** What a plan must know of a container here, and of the link to a target. Changes nothing. */
+export async function inspect(
+  context: AgentContext,
+  container: string,
+  target: AgentAddress | null,
+): Promise<InspectResult> {
+  const local = await readLocalContainer(context.config, container);
+  if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
+  const handle = await describeLocal(context, local.facts);
+  const pids = await processesOf(handle.cgroup);
+  const [found, upperBytes, link] = await Promise.all([
+    inspectProcesses(pids),
+    directorySize(handle.upper),
+    target === null ? null : measureLink(context, target).catch((error: Error) => error),
+  ]);
+  return {
+    facts: local.facts,
+    memoryBytes: found.memory.rssBytes + found.memory.shmemBytes,
+    upperBytes,
+    processes: pids.length,
+    reasons: found.reasons.map(({ code, message }) => ({ code, message })),
+    link: link instanceof Error ? null : link,
+    linkError: link instanceof Error ? link.message : null,
+  };
+}

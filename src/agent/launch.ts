@@ -1,0 +1,31 @@
+import { writeCriuConfig } from '../checkpoint/restore.ts';
+import { containerDir } from '../config.ts';
+import { createAndStart, runcId } from '../container/runtime.ts';
+import { RankshiftError } from '../errors.ts';
+import type { ContainerFacts, Places } from '../migration/commands.ts';
+import { buildBundle, buildNetwork, buildUpper, criuConfigFile, mountContainer } from './build-container.ts';
+import type { AgentContext } from './context.ts';
+import { readLocalContainer, writeLocalContainer } from './files.ts';
+import { removeContainer } from './remove-container.ts';
+
+/** Starts a rank container on this node; on a failure nothing of it stays. */
+export async function launch(context: AgentContext, facts: ContainerFacts, places: Places): Promise<void> {
+  const { config, node } = context;
+  const { id } = facts;
+  if ((await readLocalContainer(config, id)) !== null)
+    throw new RankshiftError('E_BUSY', `${node} has a container ${id} already`);
+  try {
+    await buildNetwork(context, facts, places, false);
+    await mountContainer(config, facts);
+    await buildUpper(context, facts);
+    await buildBundle(context, facts);
+    await writeCriuConfig(criuConfigFile(config, id), null);
+    await createAndStart(config, runcId(facts.job, facts.index), containerDir(config, id));
+    await writeLocalContainer(config, { facts, epoch: 1 });
+  } catch (error) {
+    await removeContainer(context, id).catch((failure: Error) =>
+      context.log.error({ container: id, error: failure.message }, 'not removed'),
+    );
+    throw error;
+  }
+}

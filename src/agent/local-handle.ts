@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { CheckpointTools } from '../checkpoint/dump.ts';
+import type { ContainerClock } from '../clock/continuity.ts';
+import { type Config, containerDir, migrationDir } from '../config.ts';
+import { containerCgroup, initPid, runcId, runcRoot } from '../container/runtime.ts';
+import { RankshiftError } from '../errors.ts';
+import type { ContainerFacts } from '../migration/commands.ts';
+import { type Identity, overlayIdentity } from '../network/identity.ts';
+import { run } from '../process/run.ts';
+import type { AgentContext } from './context.ts';
+
+/** A container on this node with everything that a switch needs to have at hand. */
+export interface LocalHandle {
+  facts: ContainerFacts;
+  identity: Identity;
+  netnsPath: string;
+  cgroup: string;
+  upper: string;
+  /** Offsets of the container's clocks against this node's. */
+  clock: ContainerClock;
+  tools: CheckpointTools & { runcId: string; initPid: number };
+  imageDir(migration: string): string;
+  workDir(migration: string): string;
+}
+
+const showSchema = z.object({ monotonicNs: z.string(), boottimeNs: z.string() });
+
+/** Looks a running container of this node up. @throws RankshiftError where it does not run here. */
+export async function describeLocal(context: AgentContext, facts: ContainerFacts): Promise<LocalHandle> {
+  const { config } = context;
+  const id = runcId(facts.job, facts.index);
+  const pid = await initPid(config, id);
+  if (pid === null)
+    throw new RankshiftError('E_JOB_ENDED', `container ${facts.id} does not run on ${context.node} any more`);
+  const nodeProgram = nodeProgramOf(config);
+  const [cgroup, shown] = await Promise.all([
+    containerCgroup(pid),
+    run(nodeProgram, ['timens', '--show', String(pid)]).then((result) => showSchema.parse(JSON.parse(result.stdout))),
+  ]);
+  const identity = overlayIdentity(facts.job, facts.index, config);
+  return {
+    facts,
+    identity,
+    netnsPath: join('/run/netns', identity.netns),
+    cgroup,
+    upper: join(containerDir(config, facts.id), 'upper'),
+    clock: { monotonicNs: BigInt(shown.monotonicNs), boottimeNs: BigInt(shown.boottimeNs) },
+    tools: { runc: config.runcPath, runcRoot: runcRoot(config), nodeProgram, runcId: id, initPid: pid },
+    imageDir: (migration) => imageDirOf(config, migration),
+    workDir: (migration) => workDirOf(config, migration),
+  };
+}
+
+export const nodeProgramOf = (config: Config) => join(config.binDir, 'rankshift-node');
+export const imageDirOf = (config: Config, migration: string) => join(migrationDir(config, migration), 'images');
+export const workDirOf = (config: Config, migration: string) => join(migrationDir(config, migration), 'work');

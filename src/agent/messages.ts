@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { envelopeSchema } from '../channel/envelope.ts';
+import {
+  containerIdSchema,
+  migrationIdSchema,
+  serializedErrorSchema,
+  timelineEntrySchema,
+} from '../migration/record.ts';
+
+/** A number of nanoseconds as text: JSON has no bigint. */
+const nanoseconds = z.string().regex(/^-?\d{1,20}$/);
+
+/** The first frame of each channel: what it is for. */
+export const openingSchema = z.discriminatedUnion('op', [
+  /** Clock exchanges and a throughput probe between two nodes. */
+  z.strictObject({ op: z.literal('link') }),
+  /** Control channel of a switch, source to target; the controller's signed order comes with it. */
+  z.strictObject({ op: z.literal('switch'), envelope: envelopeSchema }),
+  /** Becomes a raw stream for CRIU's page server. */
+  z.strictObject({ op: z.literal('pages'), migration: migrationIdSchema }),
+  /** The container's upper directory as an archive. */
+  z.strictObject({ op: z.literal('upper'), migration: migrationIdSchema }),
+  /** Source to a peer: frames for the container go to its source or target node from now on. */
+  z.strictObject({ op: z.literal('repoint'), envelope: envelopeSchema }),
+  /** The owners of a job's containers may have changed: ask the records. */
+  z.strictObject({ op: z.literal('refresh'), job: z.number().int().min(1) }),
+  /** Controller only: what the container wrote. */
+  z.strictObject({ op: z.literal('output'), container: containerIdSchema }),
+]);
+export type Opening = z.infer<typeof openingSchema>;
+
+export const readySchema = z.strictObject({ op: z.literal('ready') });
+
+/** Requests on a link or control channel, source to target. */
+export const toTargetSchema = z.discriminatedUnion('op', [
+  z.strictObject({ op: z.literal('clock') }),
+  /** Bulk bytes follow, to be thrown away. */
+  z.strictObject({ op: z.literal('load') }),
+  /** One metadata image of CRIU follows as bulk bytes. */
+  z.strictObject({ op: z.literal('image'), name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,120}$/) }),
+  z.strictObject({
+    op: z.literal('restore'),
+    /** Clocks of the restored container against the target node's clocks. */
+    monotonicNs: nanoseconds,
+    boottimeNs: nanoseconds,
+  }),
+]);
+export type ToTarget = z.infer<typeof toTargetSchema>;
+
+export const clockAnswerSchema = z.strictObject({
+  op: z.literal('clock'),
+  monotonicNs: nanoseconds,
+  realtimeNs: nanoseconds,
+});
+export const loadAnswerSchema = z.strictObject({ op: z.literal('loaded') });
+
+/** What the target tells the source during a switch. */
+export const toSourceSchema = z.discriminatedUnion('op', [
+  clockAnswerSchema,
+  z.strictObject({ op: z.literal('committed') }),
+  /** The target will never commit this migration: its copy is destroyed or was never made. */
+  z.strictObject({ op: z.literal('refused'), error: serializedErrorSchema }),
+  z.strictObject({
+    op: z.literal('running'),
+    /** Unix time on the target at which the container ran. */
+    runningAtNs: nanoseconds,
+    /** Unix time on the target of the first data after the restore, or null. */
+    firstDataAtNs: nanoseconds.nullable(),
+    timeline: z.array(timelineEntrySchema),
+    criu: z.record(z.string(), z.number()),
+    pagesBytes: z.number(),
+  }),
+]);
+export type ToSource = z.infer<typeof toSourceSchema>;
+
+export const repointRequestSchema = z.strictObject({ op: z.literal('to'), owner: z.enum(['source', 'target']) });
+export const doneSchema = z.strictObject({ op: z.literal('done') });
+
+export const outputRequestSchema = z.strictObject({
+  op: z.literal('read'),
+  stdout: z.number().int().min(0),
+  stderr: z.number().int().min(0),
+  waitMs: z.number().int().min(0).max(30_000),
+});
+export const outputAnswerSchema = z.strictObject({
+  op: z.literal('output'),
+  /** Base64. */
+  stdout: z.string(),
+  stderr: z.string(),
+  /** Exit code of the main program when it has ended and all output was read. */
+  exit: z.number().int().nullable(),
+});
+export type OutputAnswer = z.infer<typeof outputAnswerSchema>;

@@ -1,0 +1,30 @@
+import { containerDir } from '../config.ts';
+import { unmountRootfs } from '../container/rootfs.ts';
+import { deleteContainer, killContainer, runcId } from '../container/runtime.ts';
+import { parseContainerId } from '../migration/container.ts';
+import { unplug } from '../network/endpoint.ts';
+import { hold } from '../network/hold.ts';
+import { overlayIdentity } from '../network/identity.ts';
+import { removeOverlayIfUnused } from '../network/overlay.ts';
+import type { AgentContext } from './context.ts';
+import { removeDirectory } from './files.ts';
+
+/**
+ * Removes a container from this node, whatever state it is in: held first, so that its dying sockets send nothing to
+ * the peers, then killed (works on frozen ones), then everything that it had. Idempotent.
+ */
+export async function removeContainer(context: AgentContext, container: string): Promise<void> {
+  const { config } = context;
+  const parsed = parseContainerId(container);
+  if (parsed === null || parsed.index === null) throw new Error(`not a container: ${container}`);
+  const identity = overlayIdentity(parsed.job, parsed.index, config);
+  // Where there is no port any more there is nothing to hold.
+  await hold(identity).catch(() => undefined);
+  const id = runcId(parsed.job, parsed.index);
+  await killContainer(config, id);
+  await deleteContainer(config, id);
+  await unplug(identity);
+  await unmountRootfs(containerDir(config, container));
+  await removeDirectory(containerDir(config, container));
+  await removeOverlayIfUnused(identity.vni);
+}

@@ -1,0 +1,141 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { decideGate, gateLog, gateScript, makeGate, untilGate } from '../checkpoint/gate.ts';
+import { readStats } from '../checkpoint/images/stats.ts';
+import { wakeList } from '../checkpoint/images/tcp-streams.ts';
+import { dropTimeImages, restore, writeCriuConfig } from '../checkpoint/restore.ts';
+import { containerDir, migrationDir } from '../config.ts';
+import { deleteContainer, runcId, runcRoot } from '../container/runtime.ts';
+import { RankshiftError } from '../errors.ts';
+import { release } from '../network/hold.ts';
+import { overlayIdentity } from '../network/identity.ts';
+import { run } from '../process/run.ts';
+import type { Timeline } from '../telemetry/timeline.ts';
+import { criuConfigFile } from './build-container.ts';
+import type { AgentContext } from './context.ts';
+import { type Role, writeLocalContainer } from './files.ts';
+import { imageDirOf, nodeProgramOf, workDirOf } from './local-handle.ts';
+
+/** How long the first data after the restore is waited for. */
+const progressMs = 5000;
+const progressSchema = z.object({ firstDataRealtimeNs: z.string().nullable() });
+/** Tries to bring a committed container up when CRIU fails behind the gate. */
+const triesAfterCommit = 3;
+
+/** The restore of one container on its target, up to the gate and beyond. */
+export class Restoration {
+  readonly context: AgentContext;
+  readonly role: Role;
+  readonly timeline: Timeline;
+  readonly runcId: string;
+  readonly directory: string;
+  readonly identity: ReturnType<typeof overlayIdentity>;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(context: AgentContext, role: Role, timeline: Timeline) {
+    this.context = context;
+    this.role = role;
+    this.timeline = timeline;
+    this.runcId = runcId(role.facts.job, role.facts.index);
+    this.directory = migrationDir(context.config, role.migration);
+    this.identity = overlayIdentity(role.facts.job, role.facts.index, context.config);
+  }
+
+  /** Restores until CRIU stands at its gate: complete, stopped, network locked and held. */
+  async toGate(role: Role): Promise<void> {
+    const { config } = this.context;
+    const { clock, container } = role;
+    if (clock === null) throw new Error('the clock offsets are missing');
+    const imageDir = imageDirOf(config, role.migration);
+    const nodeProgram = nodeProgramOf(config);
+    await this.timeline.span('restore set-up', async () => {
+      await dropTimeImages(imageDir);
+      if (config.wake) {
+        await writeFile(join(this.directory, 'wake.list'), await wakeList(imageDir));
+        await writeFile(join(this.directory, 'wake.netns'), join('/run/netns', this.identity.netns));
+      }
+      await makeGate(this.directory);
+      await writeCriuConfig(criuConfigFile(config, container), gateScript(nodeProgram, this.directory));
+    });
+    await this.timeline.span('restore', async () => {
+      this.#ended = restore({
+        runc: config.runcPath,
+        runcRoot: runcRoot(config),
+        nodeProgram,
+        runcId: this.runcId,
+        bundle: join(containerDir(config, container), 'bundle'),
+        imageDir,
+        workDir: workDirOf(config, role.migration),
+        monotonicNs: BigInt(clock.monotonicNs),
+        boottimeNs: BigInt(clock.boottimeNs),
+        log: ({ argv, ms, exitCode }) => this.context.log.debug({ argv, ms, exitCode }, 'restore'),
+      });
+      await untilGate(this.directory, this.#ended);
+    });
+  }
+
+  /** After the commit: the port first, since CRIU's own lock still stands before the sockets, then the gate. */
+  async open(): Promise<void> {
+    const released = this.timeline.span('release', () => release(this.identity));
+    await decideGate(this.directory, 'open');
+    this.timeline.mark('gate opened');
+    await released;
+  }
+
+  /** Waits until the container runs here, remembers it, and looks for the first data from its peers. */
+  async afterwards(
+    epoch: number,
+  ): Promise<{ runningAtNs: string; firstDataAtNs: string | null; criu: Record<string, number>; pagesBytes: number }> {
+    const { config } = this.context;
+    const { facts, migration } = this.role;
+    const netns = join('/run/netns', this.identity.netns);
+    const progress = run(nodeProgramOf(config), ['progress', netns, String(progressMs)], {
+      timeoutMs: progressMs + 5000,
+    });
+    progress.catch(() => undefined);
+    await writeLocalContainer(config, { facts, epoch });
+    await this.untilRunning();
+    const log = await gateLog(this.directory);
+    const running = log.get('post-resume') ?? log.get('pre-resume') ?? 0n;
+    for (const [stage, at] of log) this.timeline.mark(`criu ${stage}`, at);
+    const first = await progress
+      .then(({ stdout }) => progressSchema.parse(JSON.parse(stdout)).firstDataRealtimeNs)
+      .catch(() => null);
+    if (first !== null) this.timeline.mark('first data', BigInt(first));
+    const criu = await readStats(workDirOf(config, migration)).catch(() => ({}));
+    return { runningAtNs: String(running), firstDataAtNs: first, criu, pagesBytes: 0 };
+  }
+
+  /** Before the commit: nothing of the copy stays. The caller has refused the gate. */
+  async abandon(): Promise<void> {
+    await this.#ended.catch(() => undefined);
+    await deleteContainer(this.context.config, this.runcId).catch(() => undefined);
+  }
+
+  /** CRIU may still fail behind its gate; the images are here, so it is done again. */
+  async untilRunning(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#ended;
+        return;
+      } catch (error) {
+        const known = RankshiftError.from(error);
+        this.context.log.error(
+          { migration: this.role.migration, attempt, error: known.message },
+          'the restore failed after the commit',
+        );
+        if (attempt >= triesAfterCommit) throw known;
+        await this.again();
+      }
+    }
+  }
+
+  /** Restores a committed container once more and opens its gate at once. */
+  async again(): Promise<void> {
+    await deleteContainer(this.context.config, this.runcId);
+    await run('rm', ['-f', join(this.directory, 'gate.ready')]);
+    await this.toGate(this.role);
+    await this.open();
+  }
+}

@@ -1,0 +1,83 @@
+import type { Channel } from '../channel/channel.ts';
+import { thaw } from '../container/runtime.ts';
+import type { SwitchOrder } from '../migration/commands.ts';
+import { release } from '../network/hold.ts';
+import { breakpoint } from '../process/breakpoint.ts';
+import { within } from '../store/connection.ts';
+import { abortSwitch, type CommitAnswer } from '../store/containers.ts';
+import type { Timeline } from '../telemetry/timeline.ts';
+import type { AgentContext } from './context.ts';
+import { removeCriuLock } from './criu-lock.ts';
+import { readRole } from './files.ts';
+import { describeLocal, type LocalHandle } from './local-handle.ts';
+import { refreshPeers } from './refresh-places.ts';
+import { removeContainer } from './remove-container.ts';
+import { repointPeers } from './repoint-peers.ts';
+
+const pauseMs = 100;
+/** One question to Redis; an unanswered one is asked again. */
+const questionMs = 3000;
+
+export interface SettleOptions {
+  /** The target gave its word that it will never commit, which is a decision by itself. */
+  refused: boolean;
+  /** Channels to the peers' agents, where the switch had them open. */
+  peers?: Channel[];
+  timeline?: Timeline;
+}
+
+/**
+ * Closes the switch and does what was decided: the frozen container runs on here (aborted), or it is removed (committed).
+ * Nothing moves before the decision is known: while Redis does not answer, the container stays frozen and held.
+ */
+export async function settleSource(
+  context: AgentContext,
+  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
+  { refused, peers, timeline }: SettleOptions,
+): Promise<'committed' | 'rolled-back'> {
+  const decision = closeSwitch(context, order);
+  decision.catch(() => undefined);
+  const answer = refused ? 'aborted' : await decision;
+  if (answer === 'aborted') {
+    const role = await readRole(context.config, order.migration);
+    if (role !== null) await resume(context, await describeLocal(context, role.facts), peers);
+    timeline?.mark('running on the source again');
+    // Only a switch that Redis knows to be closed may be forgotten here.
+    await decision;
+    return 'rolled-back';
+  }
+  // Committed; or the records are gone because the job ended, and so is what is left of it here.
+  await breakpoint(context.config, 'source-removing');
+  await removeContainer(context, order.container);
+  return answer === 'committed' ? 'committed' : 'rolled-back';
+}
+
+/** Closes the switch in the commit record, as often as it takes to know the decision. */
+async function closeSwitch(
+  context: AgentContext,
+  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
+): Promise<CommitAnswer> {
+  for (;;) {
+    try {
+      return await within(questionMs, abortSwitch(context.redis, order));
+    } catch (error) {
+      context.log.warn(
+        { migration: order.migration, error: (error as Error).message },
+        'the decision is not known yet',
+      );
+      if (context.stopping.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+/** Back to work on the source: the tables first, then the port, then the ranks. */
+async function resume(context: AgentContext, handle: LocalHandle, peers: Channel[] | undefined): Promise<void> {
+  await removeCriuLock(handle.identity.netns);
+  const told = peers === undefined ? refreshPeers(context, handle.facts.job) : repointPeers(handle, peers, 'source');
+  await told.catch((error: Error) =>
+    context.log.warn({ error: error.message }, 'a peer was not told; it asks the records itself'),
+  );
+  await release(handle.identity);
+  await thaw(handle.cgroup);
+}

@@ -1,0 +1,57 @@
+import type { Duplex } from 'node:stream';
+import type { Channel } from '../channel/channel.ts';
+import { openChannel } from '../channel/connect.ts';
+import type { Envelope } from '../channel/envelope.ts';
+import type { AgentAddress, SwitchOrder } from '../migration/commands.ts';
+import type { AgentContext } from './context.ts';
+import { type Opening, readySchema } from './messages.ts';
+
+/** Every channel that a switch needs, opened before the freeze. */
+export interface SwitchConnections {
+  control: Channel;
+  upper: Channel;
+  /** Raw: CRIU's page protocol. */
+  pages: Duplex;
+  peers: Channel[];
+  close(): void;
+}
+
+/** Opens one channel and says what it is for; returns when the other side is ready. */
+export async function connectFor(context: AgentContext, to: AgentAddress, opening: Opening): Promise<Channel> {
+  const channel = await openChannel({ ...to, credentials: context.credentials, timeoutMs: 5000 });
+  try {
+    await channel.send(opening);
+    await channel.next(readySchema, { timeoutMs: 10_000 });
+    return channel;
+  } catch (error) {
+    channel.destroy();
+    throw error;
+  }
+}
+
+/** @throws RankshiftError E_LINK where one of the nodes cannot be reached; then none stays open. */
+export async function connectSwitch(
+  context: AgentContext,
+  order: SwitchOrder,
+  envelope: Envelope,
+): Promise<SwitchConnections> {
+  const { migration, target } = order;
+  // The control channel first: it makes the target expect the others.
+  const control = await connectFor(context, target, { op: 'switch', envelope });
+  const rest = await Promise.allSettled([
+    connectFor(context, target, { op: 'upper', migration }),
+    connectFor(context, target, { op: 'pages', migration }),
+    ...order.peers.map((peer) => connectFor(context, peer, { op: 'repoint', envelope })),
+  ]);
+  const opened = [control, ...rest.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))];
+  const close = () => {
+    for (const channel of opened) channel.destroy();
+  };
+  const failed = rest.find((one) => one.status === 'rejected');
+  const [, upper, pages, ...peers] = opened;
+  if (failed !== undefined || upper === undefined || pages === undefined) {
+    close();
+    throw failed?.reason;
+  }
+  return { control, upper, pages: await pages.raw(), peers, close };
+}

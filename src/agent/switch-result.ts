@@ -1,0 +1,49 @@
+import { readStats } from '../checkpoint/images/stats.ts';
+import type { SwitchResult } from '../migration/record.ts';
+import { round, toMs } from '../telemetry/timeline.ts';
+import type { SwitchClocks } from './clocks.ts';
+import type { ControlLink } from './control-link.ts';
+
+/** How long the target may take from its commit to the running container. */
+const runningDeadlineMs = 60_000;
+
+export function emptyResult(): SwitchResult {
+  return {
+    outcome: 'rolled-back',
+    downtimeMs: null,
+    stallMs: null,
+    drain: null,
+    bytes: null,
+    criu: null,
+    clock: null,
+    timeline: [],
+    error: null,
+  };
+}
+
+export async function addSourceStats(result: SwitchResult, workDir: string): Promise<void> {
+  const dump = await readStats(workDir).catch(() => ({}));
+  result.criu = { dump, restore: result.criu?.restore ?? {} };
+}
+
+/**
+ * Downtime and stall out of both nodes' clocks: the target's times are brought to the source's clock by the offset of
+ * CLOCK_REALTIME measured before the freeze. Where the target's word does not come, they stay unknown.
+ */
+export async function addTargetView(
+  result: SwitchResult,
+  link: ControlLink | null,
+  frozenNs: bigint | null,
+  clocks: SwitchClocks | null,
+): Promise<void> {
+  if (link === null || frozenNs === null || clocks === null) return;
+  const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), runningDeadlineMs).unref());
+  const view = await Promise.race([link.running.catch(() => null), late]);
+  if (view === null) return;
+  const sinceFrozen = (at: string) => round(toMs(BigInt(at) - clocks.realtime.offsetNs - frozenNs));
+  result.downtimeMs = sinceFrozen(view.runningAtNs);
+  result.stallMs = view.firstDataAtNs === null ? null : Math.max(result.downtimeMs, sinceFrozen(view.firstDataAtNs));
+  result.criu = { dump: result.criu?.dump ?? {}, restore: view.criu };
+  const shift = toMs(clocks.realtime.offsetNs);
+  result.timeline = view.timeline.map((entry) => ({ ...entry, at: entry.at - shift }));
+}

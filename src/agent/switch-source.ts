@@ -1,0 +1,170 @@
+import type { Envelope } from '../channel/envelope.ts';
+import { dump } from '../checkpoint/dump.ts';
+import { freeze } from '../container/runtime.ts';
+import { packUpper } from '../container/upper-archive.ts';
+import { RankshiftError } from '../errors.ts';
+import type { SwitchOrder } from '../migration/commands.ts';
+import type { SwitchResult } from '../migration/record.ts';
+import { hold } from '../network/hold.ts';
+import { breakpoint } from '../process/breakpoint.ts';
+import { openSwitch } from '../store/containers.ts';
+import { Timeline } from '../telemetry/timeline.ts';
+import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
+import type { AgentContext } from './context.ts';
+import { ControlLink } from './control-link.ts';
+import { drain } from './drain.ts';
+import { readLocalContainer, writeRole } from './files.ts';
+import { describeLocal, type LocalHandle } from './local-handle.ts';
+import { clockAnswerSchema } from './messages.ts';
+import { mountMigration, unmountMigration } from './migration-dir.ts';
+import { openPageRelay, type PageRelay } from './page-relay.ts';
+import { repointPeers } from './repoint-peers.ts';
+import { sendImages } from './send-images.ts';
+import { settleSource } from './settle-source.ts';
+import { connectSwitch, type SwitchConnections } from './switch-connections.ts';
+import { addSourceStats, addTargetView, emptyResult } from './switch-result.ts';
+
+/** Room for CRIU's metadata; the pages go straight to the target. */
+const metadataBytes = 1_073_741_824;
+
+/**
+ * Conducts the switch of one container from its source node: freeze, drain, hold, dump to the target, and then the
+ * target's word. Everything that can be done before the freeze is done before it. Never throws once the switch is open:
+ * its result says what was decided. If this process dies anywhere in here, recover.ts settles by role.json and the
+ * commit record.
+ */
+export async function switchSource(
+  context: AgentContext,
+  order: SwitchOrder,
+  envelope: Envelope,
+): Promise<SwitchResult> {
+  const { config, node, redis } = context;
+  const { migration, container, epoch } = order;
+  const local = await readLocalContainer(config, container);
+  if (local === null || local.epoch !== epoch) {
+    throw new RankshiftError('E_STALE', `${node} does not own ${container} at epoch ${epoch}`);
+  }
+  const [source, target] = [order.source.node, order.target.node];
+  await writeRole(config, {
+    role: 'source',
+    migration,
+    container,
+    epoch,
+    source,
+    target,
+    facts: local.facts,
+    clock: null,
+  });
+  await mountMigration(config, migration, metadataBytes);
+  const answer = await openSwitch(redis, { container, migration, epoch, source, target });
+  if (answer !== 'open') throw new RankshiftError('E_STALE', `the commit record of ${container} says: ${answer}`);
+
+  const run = new SourceRun(context, order, new Timeline(node), await describeLocal(context, local.facts));
+  await run.conduct(envelope);
+  return run.result;
+}
+
+class SourceRun {
+  readonly result: SwitchResult = emptyResult();
+  readonly context: AgentContext;
+  readonly order: SwitchOrder;
+  readonly timeline: Timeline;
+  readonly handle: LocalHandle;
+  #connections: SwitchConnections | null = null;
+  #link: ControlLink | null = null;
+  #relay: PageRelay | null = null;
+  #frozenNs: bigint | null = null;
+  #clocks: SwitchClocks | null = null;
+
+  constructor(context: AgentContext, order: SwitchOrder, timeline: Timeline, handle: LocalHandle) {
+    this.context = context;
+    this.order = order;
+    this.timeline = timeline;
+    this.handle = handle;
+  }
+
+  async conduct(envelope: Envelope): Promise<void> {
+    const { context, order, result, timeline } = this;
+    try {
+      await this.prepare(envelope);
+      await this.freezeAndSend();
+      await this.#link?.committed;
+      timeline.mark('told of the commit');
+      await this.#breakpoint('committed');
+      result.outcome = 'committed';
+    } catch (error) {
+      result.error = RankshiftError.from(error).toJSON();
+      context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
+    }
+    // Breaks the page stream where it still runs: CRIU gives up and leaves the container frozen as it was.
+    this.#relay?.close();
+    // A refusal is the target's word that it will never commit; anything else the record decides.
+    result.outcome = await settleSource(context, order, {
+      refused: this.#link?.refused ?? false,
+      timeline,
+      ...(this.#connections === null ? {} : { peers: this.#connections.peers }),
+    });
+    if (result.outcome === 'committed') {
+      result.error = null;
+      await addSourceStats(result, this.handle.workDir(order.migration));
+      await addTargetView(result, this.#link, this.#frozenNs, this.#clocks);
+    }
+    this.#connections?.close();
+    if (result.outcome === 'rolled-back') await unmountMigration(context.config, order.migration);
+    result.timeline = [...timeline.entries, ...result.timeline].sort((a, b) => a.at - b.at);
+  }
+
+  /** What runs while the ranks run. */
+  async prepare(envelope: Envelope): Promise<void> {
+    const { context, order, timeline } = this;
+    await this.#breakpoint('connect');
+    const connections = await timeline.span('connect', () => connectSwitch(context, order, envelope));
+    this.#connections = connections;
+    const { control, pages } = connections;
+    this.#clocks = await timeline.span('clocks', () =>
+      measureClocks(async () => {
+        await control.send({ op: 'clock' });
+        return control.next(clockAnswerSchema, { timeoutMs: 2000 });
+      }),
+    );
+    this.#relay = await openPageRelay(pages);
+    this.#link = new ControlLink(control);
+    await this.#breakpoint('before-freeze');
+  }
+
+  /** The downtime window, as far as the source has to do with it. */
+  async freezeAndSend(): Promise<void> {
+    const { context, order, timeline, handle, result } = this;
+    const [connections, link, relay, clocks] = [this.#connections, this.#link, this.#relay, this.#clocks];
+    if (connections === null || link === null || relay === null || clocks === null) throw new Error('not prepared');
+    this.#frozenNs = timeline.mark('frozen');
+    await timeline.span('freeze', () => freeze(handle.cgroup));
+    const nodeMonotonicNs = process.hrtime.bigint();
+    await this.#breakpoint('frozen');
+    result.drain = await timeline.span('drain', () => drain(context, handle));
+    await timeline.span('hold', () => hold(handle.identity));
+    await this.#breakpoint('held');
+    const imageDir = handle.imageDir(order.migration);
+    const [, upperBytes] = await link.race(
+      Promise.all([
+        timeline.span('repoint', () => repointPeers(handle, connections.peers, 'target')),
+        timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
+        timeline.span('dump', () =>
+          dump({ ...handle.tools, imageDir, workDir: handle.workDir(order.migration), pageServerPort: relay.port }),
+        ),
+      ]),
+    );
+    await this.#breakpoint('dumped');
+    const metadata = await link.race(timeline.span('metadata', () => sendImages(connections.control, imageDir)));
+    const offset = namespaceOffset(order.clockPolicy, handle.clock, clocks, nodeMonotonicNs);
+    await link.send({ op: 'restore', monotonicNs: String(offset.monotonicNs), boottimeNs: String(offset.boottimeNs) });
+    timeline.mark('sent');
+    result.bytes = { pages: relay.bytes(), upper: upperBytes, metadata };
+    result.clock = describeClocks(order.clockPolicy, handle.clock, clocks, offset);
+    await this.#breakpoint('sent');
+  }
+
+  #breakpoint(name: string): Promise<void> {
+    return breakpoint(this.context.config, `source-${name}`);
+  }
+}

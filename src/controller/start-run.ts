@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { resolveImage } from '../container/images/store.ts';
+import { RankshiftError } from '../errors.ts';
+import type { ContainerFacts } from '../migration/commands.ts';
+import { containerId } from '../migration/container.ts';
+import { jobFacts } from '../slurm/facts.ts';
+import { createContainer, setContainerState } from '../store/containers.ts';
+import { createRun, type RunRecord, updateRun } from '../store/runs.ts';
+import { accountOf } from './accounts.ts';
+import type { ControllerContext } from './context.ts';
+import { endRun } from './end-run.ts';
+import { agentAddress } from './node-facts.ts';
+
+/** What `rankshift run` asks for. */
+export const runRequestSchema = z.strictObject({
+  job: z.number().int().min(1),
+  image: z.string().max(255).optional(),
+  ranksPerContainer: z.number().int().min(1).max(4096).optional(),
+  program: z.array(z.string().max(131_072)).min(1).max(4096),
+  environment: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*=/)
+        .max(131_072),
+    )
+    .max(1024),
+  workDir: z.string().regex(/^\/[^\0\n]*$/),
+});
+export type RunRequest = z.infer<typeof runRequestSchema>;
+
+/** A start is over within this, image already on the store. */
+const launchMs = 60_000;
+
+/**
+ * Starts one rank container per allocated node and mpirun in the first.
+ * @throws RankshiftError E_NOT_PERMITTED, E_UNKNOWN_JOB, E_UNKNOWN_IMAGE, E_AGENT, E_BUSY; then nothing is left.
+ */
+export async function startRun(context: ControllerContext, uid: number, request: RunRequest): Promise<RunRecord> {
+  const { config, redis, log } = context;
+  const job = await jobFacts(config, request.job);
+  if (job.uid !== uid) throw new RankshiftError('E_NOT_PERMITTED', `job ${request.job} belongs to ${job.user}`);
+  if (job.state !== 'running') throw new RankshiftError('E_REFUSED', `job ${request.job} is ${job.state}, not running`);
+  const imageName = request.image ?? config.defaultImage;
+  if (imageName === '')
+    throw new RankshiftError(
+      'E_BAD_INPUT',
+      'name an image with --image; there is no DefaultImage in the configuration',
+    );
+  const image = await resolveImage(config.imageStore, imageName);
+  const account = await accountOf(job.uid, job.gid);
+  const ranks = request.ranksPerContainer ?? Math.max(1, ...Object.values(job.tasksPerNode));
+  const run: RunRecord = {
+    job: job.job,
+    run: randomBytes(8).toString('hex'),
+    uid,
+    user: job.user,
+    image: imageName,
+    nodes: job.nodes,
+    containers: job.nodes.length,
+    ranksPerContainer: ranks,
+    program: request.program,
+    state: 'starting',
+    startedAt: Date.now(),
+  };
+  if (!(await createRun(redis, run))) {
+    throw new RankshiftError('E_BUSY', `job ${job.job} has a run already; one after another is possible`, {
+      action: 'Wait until the other rankshift run of this job has ended.',
+    });
+  }
+  const common: Omit<ContainerFacts, 'id' | 'index' | 'program'> = {
+    job: job.job,
+    run: run.run,
+    uid,
+    gid: job.gid,
+    user: job.user,
+    home: account.home,
+    groups: account.groups,
+    image: imageName,
+    layers: image.layers,
+    imageEnvironment: image.config.env,
+    environment: request.environment,
+    workDir: request.workDir,
+    ranksPerContainer: ranks,
+    containers: job.nodes.length,
+  };
+  try {
+    const addresses = await Promise.all(job.nodes.map((node) => agentAddress(context, node)));
+    const places = Object.fromEntries(addresses.map(({ address }, index) => [String(index), address]));
+    const launch = async (node: string, index: number) => {
+      const id = containerId(job.job, index);
+      const facts: ContainerFacts = { ...common, id, index, program: index === 0 ? request.program : null };
+      await createContainer(redis, {
+        ...{ id, job: job.job, index, uid, user: job.user, image: imageName, state: 'starting' as const },
+        ...{ owner: node, epoch: 1, switch: '', migration: '', moves: 0, startedAt: run.startedAt },
+      });
+      await context.commands.send(node, 'launch', { facts, places }, { timeoutMs: launchMs, container: id, epoch: 1 });
+      await setContainerState(redis, id, 'running');
+    };
+    // The container with mpirun last: the others listen by then.
+    await Promise.all(job.nodes.map((node, index) => (index === 0 ? undefined : launch(node, index))));
+    await launch(job.nodes[0] ?? '', 0);
+    const started: RunRecord = { ...run, state: 'running' };
+    await updateRun(redis, started);
+    log.info({ job: job.job, nodes: job.nodes, image: imageName }, 'run started');
+    return started;
+  } catch (error) {
+    await endRun(context, job.job);
+    throw error;
+  }
+}
