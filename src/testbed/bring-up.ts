@@ -7,7 +7,7 @@ import { createFabric } from './fabric.ts';
 import { setHostSysctls } from './host-sysctls.ts';
 import { ensureImages, type Images } from './images/ensure-images.ts';
 import { withLock } from './lock.ts';
-import { lockFile, stateRoot, testbedPaths } from './paths.ts';
+import { lockFile, testbedPaths } from './paths.ts';
 import { planNodes, type TestbedSize } from './plan-nodes.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { buildSeed } from './seed/build-seed.ts';
@@ -42,7 +42,6 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
   const paths = testbedPaths(name);
   await checkPrerequisites();
   const images = await ensureImages(progress);
-  mkdirSync(stateRoot, { recursive: true });
   return await withLock(paths.lockFile, readyDeadlineMs, async () => {
     const earlier = findState(name);
     if (earlier?.stage === 'up') {
@@ -64,7 +63,7 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
 
 /** Chooses a subnet that no other testbed has, and writes the state: from here on `down` knows the testbed. */
 async function reserve(name: string, size: TestbedSize): Promise<TestbedState> {
-  return await withLock(lockFile('subnets'), 10_000, async () => {
+  return await withLock(lockFile('machine'), 10_000, async () => {
     const others = listTestbeds().filter((other) => other !== name);
     const taken = others.map((other) => findState(other)?.subnet);
     const third = Array.from({ length: 254 }, (_, index) => index + 1).find((n) => !taken.includes(`10.213.${n}`));
@@ -85,6 +84,7 @@ async function reserve(name: string, size: TestbedSize): Promise<TestbedState> {
       nodes: planNodes(subnet, size),
     };
     writeState(state);
+    setHostSysctls();
     return state;
   });
 }
@@ -96,7 +96,6 @@ async function start(state: TestbedState, images: Images, options: BringUpOption
     mkdirSync(dir, { recursive: true, mode: 0o755 });
   }
   progress(`testbed ${state.name}: ${state.nodes.map(({ name }) => name).join(' ')}`);
-  setHostSysctls();
   const seeds = await buildSeed(state, images.nodeLower.at(-1) ?? '');
   await writeDefaultImage(paths.imagesDir, images.layers);
   await Promise.all(

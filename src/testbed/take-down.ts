@@ -5,7 +5,7 @@ import { destroyCgroup, findHierarchies, removeCgroupIfEmpty, testbedCgroup } fr
 import { removeFabric } from './fabric.ts';
 import { restoreHostSysctls } from './host-sysctls.ts';
 import { withLock } from './lock.ts';
-import { stateRoot, testbedPaths } from './paths.ts';
+import { lockFile, stateRoot, testbedPaths } from './paths.ts';
 import { listTestbeds } from './state.ts';
 
 /** Longest wait for an `up` of the same testbed that is under way. */
@@ -37,8 +37,10 @@ export async function release(name: string): Promise<void> {
   for (const dir of [paths.dataDir, paths.dir]) {
     await run('rm', ['-rf', '--one-file-system', dir], { timeoutMs: 120_000 });
   }
-  if (listTestbeds().length > 0) return;
-  for (const { mount } of hierarchies) removeCgroupIfEmpty(join(mount, 'rankshift-testbed'));
-  restoreHostSysctls();
-  rmSync(stateRoot, { recursive: true, force: true });
+  await withLock(lockFile('machine'), 10_000, async () => {
+    if (listTestbeds().length > 0) return;
+    for (const { mount } of hierarchies) removeCgroupIfEmpty(join(mount, 'rankshift-testbed'));
+    restoreHostSysctls();
+    rmSync(stateRoot, { recursive: true, force: true });
+  });
 }

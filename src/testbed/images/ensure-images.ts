@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { run } from '../../process/run.ts';
+import { withWorkingCriu } from './criu-choice.ts';
 import { ensureMpiLayer } from './mpi-image.ts';
 import { ensureNodeImage } from './node-image.ts';
 
@@ -21,7 +22,7 @@ export interface Images {
 export async function ensureImages(progress: (line: string) => void): Promise<Images> {
   const node = await ensureNodeImage(progress);
   const mpi = await ensureMpiLayer(progress);
-  return { nodeLower: [node], layers: [await layerOf(mpi)] };
+  return { nodeLower: await withWorkingCriu(node, progress), layers: [await layerOf(mpi)] };
 }
 
 /** Describes a cached layer; its size is measured once and kept beside it. */

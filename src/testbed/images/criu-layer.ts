@@ -1,0 +1,73 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { RankshiftError } from '../../errors.ts';
+import { run } from '../../process/run.ts';
+import { cacheDir } from '../paths.ts';
+import { cachedDirectory, recipeHash } from './cached-directory.ts';
+import { newerCriuPackages, newerSuite } from './recipes.ts';
+
+/** Debian's CRIU without the distribution's other packages of that age: its libraries are found by this file alone. */
+const wrapper = `#!/bin/sh
+# CRIU of a newer release of the distribution, with its own libraries; see src/testbed/images/criu-layer.ts.
+LD_LIBRARY_PATH=/opt/criu/lib exec /opt/criu/criu "$@"
+`;
+
+/**
+ * A directory to be laid over the node image: the newer suite's CRIU below /opt/criu, and wrappers in its place in PATH.
+ * Its packages are unpacked, not installed: installing them would pull in newer libraries for everything else.
+ */
+export async function ensureCriuLayer(nodeImage: string, progress: (line: string) => void): Promise<string> {
+  const hash = recipeHash({ kind: 'criu', newerSuite, newerCriuPackages, wrapper });
+  return await cachedDirectory(join(cacheDir(), 'criu-layers', hash.slice(0, 16)), async (layer) => {
+    progress(`fetching a newer CRIU from ${newerSuite}`);
+    const scratch = join(dirname(layer), 'apt');
+    const unpacked = join(dirname(layer), 'unpacked');
+    const packages = await download(nodeImage, scratch);
+    for (const file of packages) await run('dpkg-deb', ['--extract', file, unpacked]);
+
+    const target = join(layer, 'opt', 'criu');
+    mkdirSync(target, { recursive: true });
+    const program = ['usr/sbin/criu', 'usr/bin/criu']
+      .map((path) => join(unpacked, path))
+      .find((path) => existsSync(path));
+    const triplet = readdirSync(join(unpacked, 'usr/lib')).find((name) => name.endsWith('-linux-gnu'));
+    if (program === undefined || triplet === undefined) {
+      throw new RankshiftError('E_COMMAND', `the packages ${newerCriuPackages.join(', ')} do not hold what they did`);
+    }
+    await run('cp', ['--archive', program, join(target, 'criu')]);
+    await run('cp', ['--archive', join(unpacked, 'usr/lib', triplet), join(target, 'lib')]);
+    for (const path of ['usr/sbin/criu', 'usr/local/sbin/criu']) {
+      mkdirSync(dirname(join(layer, path)), { recursive: true });
+      writeFileSync(join(layer, path), wrapper);
+      chmodSync(join(layer, path), 0o755);
+    }
+  });
+}
+
+/** Downloads the packages with apt-get, in directories of its own, from the site and with the keys of the node image. */
+async function download(nodeImage: string, scratch: string): Promise<string[]> {
+  const sources = readFileSync(join(nodeImage, 'etc/apt/sources.list'), 'utf8');
+  const site = /^deb (?:\[.*?\] )?(\S+)/m.exec(sources)?.[1];
+  if (site === undefined) throw new RankshiftError('E_COMMAND', 'the node image names no package source');
+  for (const dir of ['lists/partial', 'archives/partial', 'state']) mkdirSync(join(scratch, dir), { recursive: true });
+  const sourceList = join(scratch, 'sources.list');
+  writeFileSync(sourceList, `deb ${site} ${newerSuite} main\n`);
+  writeFileSync(join(scratch, 'state', 'status'), '');
+  const options = [
+    ['Dir::Etc::SourceList', sourceList],
+    ['Dir::Etc::SourceParts', '-'],
+    ['Dir::Etc::PreferencesParts', '-'],
+    ['Dir::Etc::TrustedParts', join(nodeImage, 'etc/apt/trusted.gpg.d')],
+    ['Dir::State', join(scratch, 'state')],
+    ['Dir::State::Lists', join(scratch, 'lists')],
+    ['Dir::State::status', join(scratch, 'state', 'status')],
+    ['Dir::Cache', scratch],
+    ['APT::Sandbox::User', 'root'],
+    ['Acquire::Languages', 'none'],
+  ].flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+  await run('apt-get', [...options, 'update'], { timeoutMs: 300_000, cwd: scratch });
+  await run('apt-get', [...options, 'download', ...newerCriuPackages], { timeoutMs: 300_000, cwd: scratch });
+  return readdirSync(scratch)
+    .filter((file) => file.endsWith('.deb'))
+    .map((file) => join(scratch, file));
+}
