@@ -14,19 +14,20 @@ export interface BundleOptions {
 /** Size of /dev/shm where the job sets none; Open MPI's shared-memory transport keeps its segments there. */
 const defaultShmBytes = 1 << 30;
 
-/** What runc's own default hides, as it says how the node's kernel runs and nothing about the container. */
-const maskedPaths = [
-  '/proc/acpi',
-  '/proc/asound',
+/**
+ * What runc hides by default, as far as it is files. The directories /proc/acpi, /proc/asound, /proc/scsi and
+ * /sys/firmware are hidden from root's containers only: an ordinary user sees them on the node as well, and each one
+ * hidden is a tmpfs that CRIU archives with a tar of its own, on both sides of a move.
+ */
+const maskedFiles = [
   '/proc/kcore',
   '/proc/keys',
   '/proc/latency_stats',
   '/proc/timer_list',
   '/proc/timer_stats',
   '/proc/sched_debug',
-  '/sys/firmware',
-  '/proc/scsi',
 ];
+const maskedDirectories = ['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/firmware'];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 /** 2^64 - 1, RLIM_INFINITY, is no number of JavaScript; this text stands for it until the file is written. */
@@ -82,7 +83,7 @@ export function bundleConfig(spec: ContainerSpec, options: BundleOptions): Recor
       cgroupsPath: spec.cgroupPath,
       resources: resources(spec, options.controllers),
       rootfsPropagation: 'private',
-      maskedPaths,
+      maskedPaths: spec.uid === 0 ? [...maskedFiles, ...maskedDirectories] : maskedFiles,
       readonlyPaths,
     },
   };

@@ -1,8 +1,9 @@
 import { chmod, chown, copyFile, link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
+import { RankshiftError } from '../errors.ts';
 import { readImageFile } from './image-file.ts';
-import { upperPath } from './rootfs.ts';
+import { isMounted, prepareContainerDir, rootfsPath, upperPath } from './rootfs.ts';
 import { type ContainerSpec, containerName, ownDirectory } from './spec.ts';
 
 export interface UpperOptions {
@@ -15,10 +16,17 @@ export interface UpperOptions {
 /**
  * Lays what the container needs into its upper directory, before the root file system is mounted for the first time:
  * our own files, names of the job's containers, the user's passwd and group lines. After a move the upper directory
- * brings all that along. Writing again replaces.
+ * brings all that along. What an earlier run of the same job has left in the directory (a requeued job keeps its
+ * number) is removed first.
+ * @throws RankshiftError E_BUSY where the root file system is mounted.
  */
 export async function prepareUpper(config: Config, spec: ContainerSpec, options: UpperOptions): Promise<void> {
   const upper = upperPath(options.containerDir);
+  if (await isMounted(rootfsPath(options.containerDir))) {
+    throw new RankshiftError('E_BUSY', `${options.containerDir} is mounted`);
+  }
+  for (const old of [upper, join(options.containerDir, 'work')]) await rm(old, { recursive: true, force: true });
+  await prepareContainerDir(options.containerDir);
   await directory(upper, 0o755);
   await writeOwnFiles(config, spec, join(upper, ownDirectory));
   await writeNames(spec, options.layers, upper);
