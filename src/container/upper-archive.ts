@@ -1,10 +1,8 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { RankshiftError } from '../errors.ts';
-import { blockSize, paddingOf } from './tar/entry.ts';
-import { MemberNames } from './tar/member-names.ts';
+import { guardedTar } from './tar/guard.ts';
 import { createTar, extractTar } from './tar/process.ts';
-import { readTar } from './tar/read.ts';
 
 /** An upper directory of many gigabytes over a slow link; whatever takes longer hangs. */
 const defaultTimeoutMs = 30 * 60_000;
@@ -45,7 +43,7 @@ export async function unpackUpper(
   await mkdir(upperDir, { recursive: true, mode: 0o755 });
   if ((await readdir(upperDir)).length > 0) throw new RankshiftError('E_BUSY', `${upperDir} is not empty`);
   try {
-    await extractTar(guarded(stream), upperDir, { code: 'E_LINK', ...limits(options) });
+    await extractTar(guardedTar(stream), upperDir, { code: 'E_LINK', ...limits(options) });
   } catch (error) {
     // What is not ours is the stream's: a connection that broke.
     const failure =
@@ -59,16 +57,4 @@ export async function unpackUpper(
 
 function limits({ timeoutMs = defaultTimeoutMs, signal }: UpperArchiveOptions) {
   return { timeoutMs, ...(signal === undefined ? {} : { signal }) };
-}
-
-/** The same archive, entry by entry, each passed on only when it is safe to extract. */
-async function* guarded(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  const names = new MemberNames('E_LINK');
-  for await (const { entry, raw, data } of readTar(stream, { code: 'E_LINK', sparse: true })) {
-    names.admit(entry, names.canonical(entry.path));
-    yield raw;
-    yield* data();
-    yield Buffer.alloc(paddingOf(entry.size));
-  }
-  yield Buffer.alloc(2 * blockSize);
 }

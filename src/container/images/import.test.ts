@@ -24,7 +24,8 @@ import { type Member, testArchive } from '../tar/test-archive.ts';
 import { platform } from './description.ts';
 import { importImage } from './import.ts';
 import { removeImage } from './remove.ts';
-import { layerPath, layersDir, listImages, resolveImage } from './store.ts';
+import { layerPath, layersDir, listImages, missingLayers, resolveImage, writeRecord } from './store.ts';
+import { packLayer, receiveLayer } from './transfer.ts';
 
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
@@ -218,6 +219,19 @@ asRoot('two imports of one image at once, and a third later, give one store', as
     (await listImages(store)).map((image) => image.name),
     ['a', 'b', 'c'],
   );
+});
+
+asRoot('another node’s store receives the layers that it lacks', async (t) => {
+  const directory = await scratch(t);
+  const [here, there] = [join(directory, 'here'), join(directory, 'there')];
+  const layers = [base, change];
+  const image = await importImage(here, await writeLayout(join(directory, 'l'), ociFiles(layers)), 'app/x:1');
+  await importImage(there, await writeLayout(join(directory, 'm'), ociFiles([base])), 'base');
+  const missing = await missingLayers(there, image.layers);
+  t.deepEqual(missing, [`sha256:${sha256(change)}`]);
+  for (const digest of missing) await receiveLayer(there, digest, packLayer(here, digest));
+  await writeRecord(there, image);
+  await checkImage(t, there, directory);
 });
 
 asRoot('removal keeps what another image uses and refuses what a container uses', async (t) => {
