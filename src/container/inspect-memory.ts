@@ -63,7 +63,8 @@ export function mappingObstacles(maps: string): Obstacle[] {
 }
 
 function mappingObstacle(name: string): Obstacle | undefined {
-  if (/hugepage/.test(name)) return { code: 'huge-pages', what: 'huge pages (hugetlbfs), which the target may not have' };
+  if (/hugepage/.test(name))
+    return { code: 'huge-pages', what: 'huge pages (hugetlbfs), which the target may not have' };
   const inode = inodeObstacle(name);
   if (inode !== undefined) return inode;
   const path = name.replace(/ \(deleted\)$/, '');

@@ -1,6 +1,13 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { inodeObstacle, type Obstacle, openDevice } from './inspect-devices.ts';
-import { addMemory, hugePageObstacle, type MemoryFacts, mappingObstacles, memoryOf, noMemory } from './inspect-memory.ts';
+import {
+  addMemory,
+  hugePageObstacle,
+  type MemoryFacts,
+  mappingObstacles,
+  memoryOf,
+  noMemory,
+} from './inspect-memory.ts';
 
 /** One thing that forbids to move a process. */
 export interface InspectReason {
@@ -102,11 +109,14 @@ async function descriptorObstacle(pid: number, number: string, mounts: Set<strin
 async function tracerObstacle(status: string): Promise<Obstacle | undefined> {
   const tracer = /^TracerPid:\s+(\d+)$/m.exec(status)?.[1] ?? '0';
   if (tracer === '0') return undefined;
-  const name = await readFile(`/proc/${tracer}/comm`, 'utf8').then(
+  // TracerPid is the tracing thread: its process is the one that a person knows.
+  const thread = await readFile(`/proc/${tracer}/status`, 'utf8').catch(() => '');
+  const tracing = /^Tgid:\s+(\d+)$/m.exec(thread)?.[1] ?? tracer;
+  const name = await readFile(`/proc/${tracing}/comm`, 'utf8').then(
     (text) => text.trimEnd(),
     () => 'a program',
   );
-  return { code: 'traced', what: `is traced by ${name} (process ${tracer}); detach it` };
+  return { code: 'traced', what: `is traced by ${name} (process ${tracing}); detach it` };
 }
 
 function hasEnded(error: unknown): boolean {
