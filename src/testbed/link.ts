@@ -4,6 +4,9 @@ import { nodeOf, type TestbedState } from './state.ts';
 
 const table = 'rankshift-cut';
 
+/** By its path: an npm package brings another program of that name into node_modules/.bin. */
+const nftProgram = '/usr/sbin/nft';
+
 /**
  * Cuts the link between two nodes: the bridge drops every frame between them, in both directions and at once, as a
  * pulled cable would; neither node is told. Undone by healLink, or with the testbed.
@@ -41,8 +44,8 @@ export async function limitLink(state: TestbedState, node: string, rate: string 
   const limit = rate === undefined ? [] : ['tbf', 'rate', rate, 'burst', '1mb', 'latency', '50ms'];
   const action = rate === undefined ? 'delete' : 'replace';
   const allow = rate === undefined ? 'any' : [];
-  await run('tc', ['-netns', fabric, 'qdisc', action, 'dev', node, 'root', ...limit], { allow });
-  const inNode = ['--target', String(init?.pid ?? 0), '--net', 'tc', 'qdisc', action, 'dev', 'eth0', 'root', ...limit];
+  await run('nsenter', [`--net=${fabric}`, 'tc', 'qdisc', action, 'dev', node, 'root', ...limit], { allow });
+  const inNode = [`--net=/proc/${init?.pid ?? 0}/ns/net`, 'tc', 'qdisc', action, 'dev', 'eth0', 'root', ...limit];
   await run('nsenter', inNode, { allow });
 }
 
@@ -52,5 +55,5 @@ function chainOf(state: TestbedState, a: string, b: string): string {
 
 async function nft(state: TestbedState, lines: string[]): Promise<void> {
   const { fabric } = testbedPaths(state.name);
-  await run('ip', ['netns', 'exec', fabric, 'nft', '-f', '-'], { input: `${lines.join('\n')}\n` });
+  await run('nsenter', [`--net=${fabric}`, nftProgram, '-f', '-'], { input: `${lines.join('\n')}\n` });
 }

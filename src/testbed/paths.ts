@@ -35,7 +35,7 @@ export interface TestbedPaths {
   homeDir: string;
   imagesDir: string;
   redisDir: string;
-  /** Network namespace that holds the bridge of the testbed. */
+  /** Mount point of the network namespace that holds the bridge of the testbed. */
   fabric: string;
 }
 
@@ -62,6 +62,6 @@ export function testbedPaths(name: string): TestbedPaths {
     homeDir: join(dataDir, 'home'),
     imagesDir: join(dataDir, 'images'),
     redisDir: join(dataDir, 'redis'),
-    fabric: `rankshift-${name}`,
+    fabric: join(dir, 'fabric'),
   };
 }

@@ -24,7 +24,8 @@ export async function checkPrerequisites(): Promise<void> {
       action: 'Run the same command with sudo.',
     });
   }
-  const path = (process.env['PATH'] ?? '').split(':');
+  // npm puts node_modules/.bin in front, where a package has another program named nft.
+  const path = (process.env['PATH'] ?? '').split(':').filter((dir) => !dir.includes('node_modules'));
   const absent = programs.filter(([program]) => !path.some((dir) => existsSync(`${dir}/${program}`)));
   const missing = absent.map(([program, debian]) => `${program} (package ${debian})`);
   if (missing.length > 0) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { run } from '../../process/run.ts';
 import { withLock } from '../lock.ts';
@@ -22,15 +22,22 @@ export async function cachedDirectory(dir: string, build: (temporary: string) =>
   mkdirSync(parent, { recursive: true });
   return await withLock(join(parent, `.${basename(dir)}.lock`), buildDeadlineMs, async () => {
     if (existsSync(dir)) return dir;
-    const temporary = mkdtempSync(join(parent, '.building-'));
+    const prefix = `.building-${basename(dir)}-`;
+    for (const left of readdirSync(parent).filter((name) => name.startsWith(prefix)))
+      await removeTree(join(parent, left));
+    const temporary = mkdtempSync(join(parent, prefix));
     try {
       const content = join(temporary, 'content');
       mkdirSync(content, { mode: 0o755 });
       await build(content);
       renameSync(content, dir);
     } finally {
-      await run('rm', ['-rf', '--one-file-system', temporary], { timeoutMs: 300_000 });
+      await removeTree(temporary);
     }
     return dir;
   });
+}
+
+async function removeTree(dir: string): Promise<void> {
+  await run('rm', ['-rf', '--one-file-system', dir], { timeoutMs: 300_000 });
 }

@@ -4,6 +4,7 @@ import { run } from '../../process/run.ts';
 import { withWorkingCriu } from './criu-choice.ts';
 import { ensureMpiLayer } from './mpi-image.ts';
 import { ensureNodeImage } from './node-image.ts';
+import { ensureTestPrograms } from './test-programs.ts';
 
 export interface Layer {
   hex: string;
@@ -21,8 +22,11 @@ export interface Images {
 /** Everything a testbed is made from, built where the cache lacks it; a few milliseconds where it does not. */
 export async function ensureImages(progress: (line: string) => void): Promise<Images> {
   const node = await ensureNodeImage(progress);
+  const nodeLower = await withWorkingCriu(node, progress);
   const mpi = await ensureMpiLayer(progress);
-  return { nodeLower: await withWorkingCriu(node, progress), layers: [await layerOf(mpi)] };
+  const programs = await ensureTestPrograms(progress);
+  const layers = await Promise.all([mpi, ...(programs === undefined ? [] : [programs])].map(layerOf));
+  return { nodeLower, layers };
 }
 
 /** Describes a cached layer; its size is measured once and kept beside it. */

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { createStore, layerPath, writeRecord } from '../../container/images/store.ts';
 import type { Layer } from '../images/ensure-images.ts';
+import { testProgramDir } from '../images/test-programs.ts';
 
 /** Image of a testbed when none is named. */
 export const defaultImage = 'mpi';
@@ -19,10 +20,7 @@ export async function writeDefaultImage(store: string, layers: readonly Layer[])
     digest: digests.at(-1) ?? '',
     layers: digests,
     config: {
-      env: [
-        'PATH=/opt/rankshift-tests/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        'LANG=C.UTF-8',
-      ],
+      env: [`PATH=${testProgramDir}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`, 'LANG=C.UTF-8'],
     },
     importedAt: new Date().toISOString(),
     bytes: layers.reduce((sum, { bytes }) => sum + bytes, 0),
