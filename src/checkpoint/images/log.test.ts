@@ -6,7 +6,7 @@ import test from 'ava';
 import { readCriuLogErrors } from './log.ts';
 
 test('the reason of a failed dump, without what is harmless or says nothing', async (t) => {
-  t.deepEqual(await readCriuLogErrors(fileURLToPath(new URL('fixtures/dump-failed.log', import.meta.url))), [
+  t.deepEqual(await readCriuLogErrors(fileURLToPath(new URL('fixtures/dump-failed.txt', import.meta.url))), [
     "Error (criu/mount.c:753): mnt: 248:./srv/data doesn't have a proper root mount",
   ]);
 });
