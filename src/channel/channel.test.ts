@@ -255,6 +255,27 @@ async function readAll(stream: Duplex): Promise<string> {
   return all;
 }
 
+test('strangers who connect and stay, or half-close, are dropped and use up no descriptors', async (t) => {
+  const quiet = { credentials: n2, onChannel: () => undefined, log: silentLog };
+  const server = await serveChannel({ host: loopback, port: 0, handshakeMs: 300, ...quiet });
+  const closed: Promise<unknown>[] = [];
+  for (let i = 0; i < 10; i++) {
+    const socket = connectPlain({ port: server.port, host: loopback, allowHalfOpen: true }).on(
+      'error',
+      () => undefined,
+    );
+    await once(socket, 'connect');
+    socket.on('end', () => socket.end()).resume();
+    if (i % 2 === 0) socket.end();
+    closed.push(once(socket, 'close'));
+  }
+  t.not(await Promise.race([Promise.all(closed), delay(3000, 'still open')]), 'still open');
+  const near = await openChannel({ node: 'n2', address: loopback, port: server.port, credentials: n1 });
+  t.is(await Promise.race([near.closed, delay(900, 'open')]), 'open', 'a known peer stays beyond that deadline');
+  await near.close();
+  await server.close();
+});
+
 test('who only connects cannot keep the server from closing', async (t) => {
   const server = await serveChannel({
     host: loopback,

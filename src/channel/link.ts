@@ -25,6 +25,8 @@ export class Link {
 
   constructor(socket: TLSSocket, peer: string, options: LivenessOptions) {
     this.socket = socket;
+    // What is relayed in raw mode ends one half at a time.
+    socket.allowHalfOpen = true;
     this.peer = peer;
     this.rawFromPeer = this.#raw.promise;
     this.rawFromPeer.catch(() => undefined);

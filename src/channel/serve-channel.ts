@@ -9,8 +9,6 @@ import { encodeFrame, frameType } from './frame.ts';
 import type { LivenessOptions } from './liveness.ts';
 import { protocol, tcpOptions, tlsOptions } from './tls-options.ts';
 
-/** A peer that has not shown a good certificate by then is dropped. */
-const handshakeMs = 10_000;
 /** More than any node needs; a bound for strangers who only connect. */
 const mostConnections = 4096;
 
@@ -23,6 +21,8 @@ export interface ServeOptions extends LivenessOptions {
   /** Called for each peer that showed a certificate of the cluster's CA; `channel.peer` says who it is. */
   onChannel(channel: Channel): void | Promise<void>;
   log: Logger;
+  /** Milliseconds after which a peer that has not shown a good certificate is dropped. @defaultValue 10000 */
+  handshakeMs?: number;
 }
 
 export interface ChannelServer {
@@ -36,7 +36,7 @@ export interface ChannelServer {
  * @throws RankshiftError E_LINK where the port cannot be had.
  */
 export async function serveChannel(options: ServeOptions): Promise<ChannelServer> {
-  const { host, port, credentials, log } = options;
+  const { host, port, credentials, log, handshakeMs = 10_000 } = options;
   const sockets = new Set<Socket>();
   const track = (socket: Socket): void => {
     sockets.add(socket);
@@ -54,10 +54,24 @@ export async function serveChannel(options: ServeOptions): Promise<ChannelServer
   server.on('tlsClientError', (error, socket) =>
     log.warn({ from: socket.remoteAddress, reason: error.message }, 'connection without a good certificate refused'),
   );
-  // Also those that never get through the handshake: they would keep close() waiting.
-  server.on('connection', track);
+  // Also those that never get through the handshake: they would keep close() waiting, and use up the connections.
+  const strangers = new Map<string, NodeJS.Timeout>();
+  server.on('connection', (socket) => {
+    track(socket);
+    const from = endpoint(socket);
+    strangers.set(
+      from,
+      setTimeout(() => socket.destroy(), handshakeMs),
+    );
+    socket.once('close', () => forget(from));
+  });
+  const forget = (from: string): void => {
+    clearTimeout(strangers.get(from));
+    strangers.delete(from);
+  };
   server.on('secureConnection', (socket) => {
     track(socket);
+    forget(endpoint(socket));
     accept(socket, options);
   });
   server.listen({ port, ...(host === undefined ? {} : { host }) });
@@ -79,6 +93,11 @@ export async function serveChannel(options: ServeOptions): Promise<ChannelServer
       await closed;
     },
   };
+}
+
+/** Names a connection; its TLS socket and its TCP socket have the same. */
+function endpoint({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function accept(socket: TLSSocket, { onChannel, log, ...liveness }: ServeOptions): void {

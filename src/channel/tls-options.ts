@@ -24,11 +24,13 @@ export function tlsOptions({ ca, certificate, key }: Credentials): SecureContext
   };
 }
 
-/** What both ends ask of TCP. Halves end on their own, for what is relayed in raw mode. */
+/**
+ * What both ends ask of TCP. Not half-open: that is allowed once the peer is known (Link), since a stranger's half-closed
+ * connection would otherwise stay for ever; TLS servers of Node do not drop it at their handshakeTimeout.
+ */
 export const tcpOptions = {
   noDelay: true,
   keepAlive: true,
   keepAliveInitialDelay: 1000,
   highWaterMark: socketBufferBytes,
-  allowHalfOpen: true,
 } as const;

@@ -1,0 +1,33 @@
+import type { ErrorCode } from '../errors.ts';
+
+/** HTTP status of each error (RFC 9110, 15). The error's own code, in the body, is what clients go by. */
+export const httpStatus: Record<ErrorCode, number> = {
+  E_USAGE: 400,
+  E_CONFIG: 500,
+  E_BAD_INPUT: 400,
+  E_UNKNOWN_JOB: 404,
+  E_UNKNOWN_CONTAINER: 404,
+  E_UNKNOWN_NODE: 404,
+  E_UNKNOWN_MIGRATION: 404,
+  E_UNKNOWN_IMAGE: 404,
+  E_IMAGE: 422,
+  E_REFUSED: 422,
+  E_BUSY: 409,
+  E_CANCELLED: 409,
+  E_JOB_ENDED: 409,
+  E_CRIU: 500,
+  E_COMMAND: 500,
+  E_TARGET_FULL: 507,
+  E_LINK: 502,
+  E_AGENT: 502,
+  E_TIMEOUT: 504,
+  E_NEEDS_OPERATOR: 500,
+  E_NOT_PERMITTED: 403,
+  E_BAD_CREDENTIAL: 401,
+  E_SERVICE: 503,
+  E_REDIS: 503,
+  E_SLURM: 503,
+  E_STALE: 409,
+  E_MISSING: 500,
+  E_INTERNAL: 500,
+};
