@@ -15,7 +15,7 @@ export function startCommandWorker(context: AgentContext, address: RedisAddress)
   const guard = new ReplayGuard();
   return openWorker(nodeQueue(context.node), address, context.log, concurrency, async (data) => {
     const body = verifyEnvelope(context.commandKey, data, { node: context.node });
-    guard.check(body);
+    guard.admit(body);
     const started = performance.now();
     const answer = await carryOut(context, body.command, body.payload, envelopeSchema.parse(data)).then(
       (value) => ({ ok: true, value: value ?? null }),

@@ -16,8 +16,8 @@ export async function launch(context: AgentContext, facts: ContainerFacts, place
     throw new RankshiftError('E_BUSY', `${node} has a container ${id} already`);
   try {
     await buildNetwork(context, facts, places, false);
-    await mountContainer(config, facts);
     await buildUpper(context, facts);
+    await mountContainer(config, facts);
     await buildBundle(context, facts);
     await writeCriuConfig(criuConfigFile(config, id), null);
     await createAndStart(config, runcId(facts.job, facts.index), containerDir(config, id));

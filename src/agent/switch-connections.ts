@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Channel } from '../channel/channel.ts';
-import { openChannel } from '../channel/connect.ts';
 import type { Envelope } from '../channel/envelope.ts';
+import { openChannel } from '../channel/open-channel.ts';
 import type { AgentAddress, SwitchOrder } from '../migration/commands.ts';
 import type { AgentContext } from './context.ts';
 import { type Opening, readySchema } from './messages.ts';

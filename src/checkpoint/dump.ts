@@ -18,7 +18,6 @@ export interface DumpOptions extends CheckpointTools {
   workDir: string;
   /** Loopback port behind which the pages go to the target. */
   pageServerPort: number;
-  signal?: AbortSignal;
   log?: RunOptions['log'];
 }
 
@@ -32,7 +31,7 @@ const longestMs = 600_000;
  * @throws RankshiftError E_CRIU with CRIU's last error lines.
  */
 export async function dump(options: DumpOptions): Promise<void> {
-  const { runc, runcRoot, nodeProgram, runcId, initPid, imageDir, workDir, pageServerPort, signal, log } = options;
+  const { runc, runcRoot, nodeProgram, runcId, initPid, imageDir, workDir, pageServerPort, log } = options;
   const args = [
     ...['timens', '--join', String(initPid), '--'],
     ...[runc, '--root', runcRoot, 'checkpoint', '--leave-running', '--tcp-established', '--file-locks'],
@@ -41,18 +40,18 @@ export async function dump(options: DumpOptions): Promise<void> {
   ];
   const result = await run(nodeProgram, args, {
     allow: 'any',
+    outlive: true,
     timeoutMs: longestMs,
-    ...(signal === undefined ? {} : { signal }),
     ...(log === undefined ? {} : { log }),
   });
   if (result.exitCode === 0) return;
-  throw await criuError('dump', join(workDir, 'dump.log'), result.stderr);
+  throw await criuError('dump', join(workDir, 'dump.log'));
 }
 
 /** E_CRIU with the reason out of CRIU's log; runc's own message says nothing. */
-export async function criuError(what: string, logFile: string, stderr: string): Promise<RankshiftError> {
+export async function criuError(what: string, logFile: string): Promise<RankshiftError> {
   const lines = await readCriuLogErrors(logFile).catch(() => []);
-  const reason = lines.at(-1) ?? stderr.trim().split('\n').at(-1) ?? 'no reason given';
+  const reason = lines.at(-1) ?? `no reason in ${logFile}`;
   const full = /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));
   return new RankshiftError(full ? 'E_TARGET_FULL' : 'E_CRIU', `CRIU could not ${what} the container: ${reason}`, {
     lines,

@@ -31,10 +31,11 @@ export async function restore(options: RestoreOptions): Promise<void> {
   ];
   const result = await run(nodeProgram, args, {
     allow: 'any',
+    outlive: true,
     timeoutMs: longestMs,
     ...(log === undefined ? {} : { log }),
   });
-  if (result.exitCode !== 0) throw await criuError('restore', join(workDir, 'restore.log'), result.stderr);
+  if (result.exitCode !== 0) throw await criuError('restore', join(workDir, 'restore.log'));
 }
 
 /** Leaves the clock offsets out of the images: the namespace made for the restore has the right ones. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,6 +25,7 @@ export interface SelfTestOptions {
 /** Longest life of the process under test; it ends by itself, should we be killed. */
 const lifetimeS = 60;
 const stepDeadlineMs = 20_000;
+const nobody = 65_534;
 /** The process writes a line every 100 ms. */
 const progressDeadlineMs = 3_000;
 
@@ -32,7 +33,7 @@ const progressDeadlineMs = 3_000;
  * Says whether CRIU works on the running kernel for what Rankshift needs: it dumps and restores a process with an
  * established TCP connection, and looks whether the connection carries data afterwards. `criu check` alone does not tell:
  * CRIU 4.1 passes it on Linux 6.16 and newer, and fails on every process with an internet socket.
- * Needs root. Never throws for what CRIU does; leaves no process and no file.
+ * The process belongs to another user, as ranks do. Needs root. Never throws for what CRIU does; leaves no process and no file.
  */
 export async function criuSelfTest(criuPath = 'criu', options: SelfTestOptions = {}): Promise<SelfTestResult> {
   const { binDir = '/usr/lib/rankshift', scratchDir = tmpdir() } = options;
@@ -41,6 +42,7 @@ export async function criuSelfTest(criuPath = 'criu', options: SelfTestOptions =
   let running: number | undefined;
   try {
     result.version = await criuVersion(criuPath);
+    chmodSync(scratch, 0o711);
     const output = join(scratch, 'output');
     running = await startPair(join(binDir, 'rankshift-tcp-pair'), output);
     await untilLongerThan(output, 0, 'the process under test does not run');
@@ -68,7 +70,16 @@ async function criuVersion(criuPath: string): Promise<string> {
 }
 
 async function startPair(program: string, output: string): Promise<number> {
-  const child = spawn(program, [output, String(lifetimeS)], { detached: true, stdio: 'ignore' });
+  // Ranks are not root's: with too few capabilities CRIU fails on other users' processes only.
+  writeFileSync(output, '');
+  chownSync(output, nobody, nobody);
+  const child = spawn(program, [output, String(lifetimeS)], {
+    detached: true,
+    stdio: 'ignore',
+    cwd: '/',
+    uid: nobody,
+    gid: nobody,
+  });
   child.unref();
   try {
     await once(child, 'spawn');

@@ -5,12 +5,15 @@ import { type MigrationRecord, type SwitchResult, switchResultSchema } from '../
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
 import { addCostSample } from '../store/costs.ts';
-import { applyEvent, readMigration } from '../store/migrations.ts';
+import { applyEvent, listActiveMigrations, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
 import { containerPlaces, peerAgents } from './places.ts';
 import { preflight } from './preflight.ts';
 import { settle, settleTarget, untilDone } from './settle.ts';
+
+/** How often a migration looks whether those before it have ended. */
+const turnMs = 100;
 
 /**
  * Drives one migration from where its record stands to its end. The path of a move, top to bottom; each step writes
@@ -45,6 +48,7 @@ type Apply = (event: MigrationEvent) => Promise<void>;
 async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
+  await untilTurn(context, start);
   await lockContainer(context.redis, start.container, id);
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
@@ -188,6 +192,23 @@ async function giveUp(
     at: Date.now(),
     error: { ...serialized, action: `rankshift resolve ${record.id}` },
   });
+}
+
+/** Containers of one job move one after another, in the order of the requests. */
+async function untilTurn(context: ControllerContext, { id, job }: MigrationRecord): Promise<void> {
+  const before = async () => {
+    const active = await listActiveMigrations(context.redis);
+    return active.find((other) => other.job === job && Number(other.id) < Number(id));
+  };
+  let told = '';
+  for (let other = await before(); other !== undefined; other = await before()) {
+    const { cancelRequested } = await readMigration(context.redis, id);
+    if (cancelRequested || context.stopping.aborted) return;
+    const reason = `migration ${other.id} of the same job`;
+    if (reason !== told) await applyEvent(context.redis, id, { type: 'waiting', at: Date.now(), reason });
+    told = reason;
+    await new Promise((resolve) => setTimeout(resolve, turnMs));
+  }
 }
 
 async function cancelled(

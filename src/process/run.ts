@@ -19,6 +19,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Accept these exit codes besides 0; 'any' accepts all. */
   allow?: readonly number[] | 'any';
+  /** Let it run on when this process dies, without our pipes: for CRIU, which must never be broken off. */
+  outlive?: boolean;
   /** Called once per finished command, also for failed ones. */
   log?: (result: RunResult) => void;
 }
@@ -29,7 +31,7 @@ export interface RunOptions {
  * @throws RankshiftError E_MISSING where the program is absent, E_TIMEOUT at the deadline, E_COMMAND on a bad exit.
  */
 export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { timeoutMs = 30_000, signal, input, cwd, env, allow = [], log } = options;
+  const { timeoutMs = 30_000, signal, input, cwd, env, allow = [], log, outlive = false } = options;
   const started = performance.now();
   const result = await execa(file, [...args], {
     reject: false,
@@ -37,6 +39,7 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     killSignal: 'SIGKILL',
     stripFinalNewline: false,
     extendEnv: true,
+    ...(outlive ? { cleanup: false, detached: true, stdout: 'ignore' as const, stderr: 'ignore' as const } : {}),
     ...(signal === undefined ? {} : { cancelSignal: signal }),
     ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
     ...(cwd === undefined ? {} : { cwd }),
@@ -45,8 +48,8 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   const done: RunResult = {
     argv: [file, ...args],
     exitCode: result.exitCode ?? -1,
-    stdout: result.stdout,
-    stderr: result.stderr,
+    stdout: result.stdout ?? '',
+    stderr: result.stderr ?? '',
     ms: performance.now() - started,
   };
   log?.(done);

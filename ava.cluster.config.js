@@ -1,0 +1,9 @@
+// Tests on a real testbed: one file after another, one test after another, since all share two cores.
+export default {
+  files: ['mpi-tests/**/*.test.ts'],
+  extensions: ['ts'],
+  concurrency: 1,
+  serial: true,
+  timeout: '10m',
+  workerThreads: false,
+};

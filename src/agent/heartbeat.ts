@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { readFile, statfs } from 'node:fs/promises';
+import { availableParallelism, loadavg, release } from 'node:os';
+import { criuSelfTest } from '../checkpoint/self-test.ts';
+import { type Heartbeat, heartbeatMs, writeHeartbeat } from '../store/nodes.ts';
+import type { AgentContext } from './context.ts';
+
+/** Says every second that this agent lives, and how its node does. CRIU's self-test runs once, at the start. */
+export async function startHeartbeat(context: AgentContext): Promise<void> {
+  const { config, log } = context;
+  const instance = randomUUID();
+  const cpuFlags = /^flags\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? [];
+  let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
+  const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(
+    (result) => {
+      criu = result;
+      log[result.ok ? 'info' : 'error']({ criu: result }, 'CRIU self-test');
+    },
+    (error: Error) => {
+      criu = { ok: false, version: 'unknown', lines: [error.message] };
+      log.error({ error: error.message }, 'CRIU self-test');
+    },
+  );
+  const beat = async () => {
+    const { address, node: name } = context;
+    const facts = await nodeFigures(config.stateDir);
+    await writeHeartbeat(context.redis, {
+      name,
+      address,
+      port: config.agentPort,
+      instance,
+      at: Date.now(),
+      kernel: release(),
+      ...facts,
+      criu,
+      cpuFlags,
+    });
+  };
+  const timer = setInterval(() => {
+    beat().catch((error: Error) => log.debug({ error: error.message }, 'heartbeat'));
+  }, heartbeatMs);
+  context.stopping.addEventListener('abort', () => clearInterval(timer));
+  await tested;
+  await beat();
+}
+
+/** Memory and space in bytes, load, processors. */
+async function nodeFigures(stateDir: string) {
+  const [meminfo, space] = await Promise.all([readFile('/proc/meminfo', 'utf8'), statfs(stateDir)]);
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0);
+  return {
+    memoryAvailableBytes: kib('MemAvailable') * 1024,
+    memoryTotalBytes: kib('MemTotal') * 1024,
+    stateDirFreeBytes: space.bavail * space.bsize,
+    cpus: availableParallelism(),
+    load: loadavg()[0] ?? 0,
+  };
+}

@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs';
+import { containerDir } from '../config.ts';
+import { readExit } from '../container/output.ts';
+import { initPid, runcId } from '../container/runtime.ts';
+import type { Report } from '../migration/reports.ts';
+import { within } from '../store/connection.ts';
+import { readContainer } from '../store/containers.ts';
+import type { AgentContext } from './context.ts';
+import { type LocalContainer, listLocalContainers, listRoles } from './files.ts';
+import { removeContainer } from './remove-container.ts';
+
+const watchMs = 1000;
+/** Every so many rounds the records are asked whether the containers here still exist. */
+const sweepRounds = 10;
+
+/** Notices containers that ended, and removes those that no record knows any more or that another node owns. */
+export function watchContainers(context: AgentContext): void {
+  const pids = new Map<string, number>();
+  const reported = new Set<string>();
+  let round = 0;
+  let busy = false;
+  const look = async () => {
+    const locals = await listLocalContainers(context.config);
+    round++;
+    for (const local of locals) {
+      await noticeEnd(context, local, pids, reported);
+      if (round % sweepRounds === 0) await removeIfForgotten(context, local);
+    }
+  };
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    look()
+      .catch((error: Error) => context.log.debug({ error: error.message }, 'watching containers'))
+      .finally(() => {
+        busy = false;
+      });
+  }, watchMs);
+  context.stopping.addEventListener('abort', () => clearInterval(timer));
+}
+
+async function noticeEnd(
+  context: AgentContext,
+  { facts }: LocalContainer,
+  pids: Map<string, number>,
+  reported: Set<string>,
+): Promise<void> {
+  const { config, node } = context;
+  const key = `${facts.id}/${facts.run}`;
+  const known = pids.get(key);
+  if (reported.has(key) || (known !== undefined && existsSync(`/proc/${known}`))) return;
+  const pid = await initPid(config, runcId(facts.job, facts.index));
+  if (pid !== null) {
+    pids.set(key, pid);
+    return;
+  }
+  reported.add(key);
+  const exit = await readExit(containerDir(config, facts.id));
+  await context.reports.add('report', { type: 'container-ended', node, container: facts.id, exit } satisfies Report);
+}
+
+/** What is not ours by the records must not run here. Only a clear answer of Redis counts. */
+async function removeIfForgotten(context: AgentContext, { facts, epoch }: LocalContainer): Promise<void> {
+  const roles = await listRoles(context.config);
+  if (roles.some((role) => role.container === facts.id)) return;
+  const record = await within(3000, readContainer(context.redis, facts.id));
+  const ours = record !== null && (record.owner === context.node || record.epoch <= epoch);
+  if (ours) return;
+  context.log.warn(
+    { container: facts.id },
+    record === null ? 'no record knows this container: removed' : 'another node owns this container: removed',
+  );
+  await removeContainer(context, facts.id);
+}

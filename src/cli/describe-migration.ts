@@ -1,0 +1,90 @@
+import type { MigrationRecord } from '../migration/record.ts';
+import { formatBytes, formatMs, formatTime, table } from './table.ts';
+
+/** A migration as a person reads it: what, how it ended, phases, timeline, bytes, clock. */
+export function describeMigration(record: MigrationRecord): string {
+  return [head(record), phases(record), measured(record), clock(record), timeline(record), failure(record)]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+function head({
+  id,
+  container,
+  state,
+  source,
+  target,
+  requestedBy,
+  createdAt,
+  endedAt,
+  waitingFor,
+}: MigrationRecord): string {
+  return [
+    `migration   ${id}`,
+    `container   ${container}`,
+    `state       ${state}`,
+    `move        ${source ?? '?'} -> ${target ?? '?'}`,
+    `asked by    ${requestedBy.name}`,
+    `start       ${formatTime(createdAt)}`,
+    `end         ${endedAt === null ? '-' : formatTime(endedAt)}`,
+    ...(waitingFor === null ? [] : [`waiting     ${waitingFor}`]),
+  ].join('\n');
+}
+
+function phases({ phases: all }: MigrationRecord): string {
+  const rows = all.filter((phase) => phase.ms !== 0).map((phase) => [phase.name, formatMs(phase.ms)]);
+  return table(['PHASE', 'TIME'], rows);
+}
+
+function measured({ result, totalMs, plan }: MigrationRecord): string {
+  if (result === null) return '';
+  const { downtimeMs, stallMs, bytes, drain } = result;
+  const predicted = plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted.downtimeMs)})`;
+  return [
+    `downtime    ${formatMs(downtimeMs)}${predicted}`,
+    `stall       ${formatMs(stallMs)}`,
+    `total       ${formatMs(totalMs)}`,
+    ...(bytes === null
+      ? []
+      : [
+          `bytes       pages ${formatBytes(bytes.pages)}, upper directory ${formatBytes(bytes.upper)}, metadata ${formatBytes(bytes.metadata)}`,
+        ]),
+    ...(drain === null
+      ? []
+      : [
+          `drain       ${drain.drained ? 'send queues empty' : `${drain.pendingBytes} bytes left`} after ${formatMs(drain.waitedMs)}`,
+        ]),
+  ].join('\n');
+}
+
+function clock({ result }: MigrationRecord): string {
+  if (result?.clock == null) return '';
+  const { policy, correctedMs, errorBoundNs, nodeOffsetNs } = result.clock;
+  return [
+    `clock       ${policy}: corrected by ${correctedMs.toFixed(3)} ms, right to within ${(Number(errorBoundNs) / 1e6).toFixed(3)} ms`,
+    `node clocks ${(Number(nodeOffsetNs) / 1e9).toFixed(6)} s apart (target - source)`,
+  ].join('\n');
+}
+
+function timeline({ result }: MigrationRecord): string {
+  const entries = result?.timeline ?? [];
+  const zero = entries.find((entry) => entry.name === 'frozen')?.at ?? entries[0]?.at;
+  if (zero === undefined) return '';
+  const rows = entries.map(({ name, node, at, ms }) => [
+    (at - zero).toFixed(1).padStart(9),
+    ms === undefined ? '' : ms.toFixed(1).padStart(8),
+    node,
+    name,
+  ]);
+  return `timeline, milliseconds from the freeze\n${table(['       AT', '  LENGTH', 'NODE', 'WHAT'], rows)}`;
+}
+
+function failure({ error }: MigrationRecord): string {
+  if (error === null) return '';
+  return [
+    `error       ${error.code}${error.phase === undefined ? '' : ` in ${error.phase}`}: ${error.message}`,
+    ...(error.lines ?? []).map((line) => `  | ${line}`),
+    ...(error.container === undefined ? [] : [`container   ${error.container}`]),
+    ...(error.action === undefined ? [] : [`what to do  ${error.action}`]),
+  ].join('\n');
+}

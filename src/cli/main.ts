@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { exitCode } from '../errors.ts';
+import { reportError } from './errors.ts';
+
+/** Each command in a file of its own, loaded only when it is called: start-up time is what a person waits for. */
+const commands: Record<string, () => Promise<Command>> = {
+  run: async () => (await import('./run.ts')).runCommand(),
+  migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  plan: async () => (await import('./plan.ts')).planCommand(),
+  ps: async () => (await import('./ps.ts')).psCommand(),
+  show: async () => (await import('./show.ts')).showCommand(),
+  nodes: async () => (await import('./nodes.ts')).nodesCommand(),
+  cancel: async () => (await import('./cancel.ts')).cancelCommand(),
+  image: async () => (await import('./image.ts')).imageCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  'init-cluster': async () => (await import('./init-cluster.ts')).initClusterCommand(),
+  testbed: async () => (await import('./testbed.ts')).testbedCommand(),
+  controller: async () => (await import('./daemons.ts')).controllerCommand(),
+  agent: async () => (await import('./daemons.ts')).agentCommand(),
+};
+
+async function main(argv: string[]): Promise<number> {
+  const name = argv[2];
+  const program = new Command('rankshift')
+    .description('live migration of MPI rank containers between the nodes of a Slurm cluster')
+    .version('0.1.0')
+    .showHelpAfterError('(see: rankshift --help)')
+    .exitOverride();
+  const wanted = name !== undefined && Object.hasOwn(commands, name) ? [name] : Object.keys(commands);
+  for (const one of wanted) {
+    const command = await commands[one]?.();
+    if (command !== undefined) program.addCommand(inherit(command));
+  }
+  await program.parseAsync(argv);
+  return Number(process.exitCode ?? exitCode.done);
+}
+
+/** Usage errors of every command end in our exit code, not in commander's. */
+function inherit(command: Command): Command {
+  command.exitOverride();
+  for (const child of command.commands) inherit(child);
+  return command;
+}
+
+try {
+  process.exitCode = await main(process.argv);
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCode.done : exitCode.usage;
+  else process.exitCode = reportError(error, process.argv.includes('--json'));
+}

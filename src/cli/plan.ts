@@ -1,0 +1,41 @@
+import { Command } from 'commander';
+import { ApiClient } from '../api/client.ts';
+import { loadConfig } from '../config.ts';
+import { exitCode } from '../errors.ts';
+import { type Plan, planSchema } from '../migration/record.ts';
+import { formatBytes, formatMs } from './table.ts';
+
+/** `rankshift plan JOB[.CONTAINER]`: the dry run of migrate. */
+export function planCommand(): Command {
+  return new Command('plan')
+    .description('dry run of migrate: the same checks, nothing changed, every reason against the move')
+    .argument('<container>', 'JOB.CONTAINER, or JOB where it has one container')
+    .option('--to <node>', 'target node (default: chosen)')
+    .option('--json', 'for programs', false)
+    .action(async (container: string, { to, json }: { to?: string; json: boolean }) => {
+      const api = new ApiClient(loadConfig());
+      const plan = planSchema.parse(
+        (await api.post('/v1/plans', { container, ...(to === undefined ? {} : { to }) })).plan,
+      );
+      console.log(json ? JSON.stringify({ version: 1, plan }) : describe(plan));
+      if (plan.reasons.length > 0) process.exitCode = exitCode.refused;
+    });
+}
+
+function describe(plan: Plan): string {
+  const { link, predicted } = plan;
+  const lines = [
+    `container  ${plan.container}`,
+    `move       ${plan.source} -> ${plan.target ?? '(no target)'}`,
+    `strategy   ${plan.strategy}`,
+    `memory     ${formatBytes(plan.memoryBytes)}`,
+    `link       ${link === null ? 'not measured' : `${formatBytes(link.bytesPerSecond)}/s, round trip ${formatMs(link.roundTripMs)}`}`,
+    `downtime   ${predicted === null ? 'not predicted: no move was measured yet' : `about ${formatMs(predicted.downtimeMs)}`}`,
+    `total      ${predicted === null ? '-' : `about ${formatMs(predicted.totalMs)}`}`,
+    ...plan.warnings.map((warning) => `warning    ${warning}`),
+  ];
+  if (plan.reasons.length === 0) return [...lines, 'verdict    can move'].join('\n');
+  return [...lines, 'verdict    refused:', ...plan.reasons.map(({ code, message }) => `  ${code}: ${message}`)].join(
+    '\n',
+  );
+}

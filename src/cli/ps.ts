@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { z } from 'zod';
+import { ApiClient } from '../api/client.ts';
+import { loadConfig } from '../config.ts';
+import { type ContainerRecord, containerRecordSchema } from '../migration/container.ts';
+import { formatTime, table } from './table.ts';
+
+/** `rankshift ps`: rank containers. */
+export function psCommand(): Command {
+  return new Command('ps')
+    .description('list rank containers and where they run')
+    .option('-j, --job <job>', 'of one job only')
+    .option('--no-header', 'without the heading')
+    .option('--json', 'for programs', false)
+    .action(async ({ job, header, json }: { job?: string; header: boolean; json: boolean }) => {
+      const answer = await new ApiClient(loadConfig()).get('/v1/containers');
+      const all = z.array(containerRecordSchema).parse(answer.containers);
+      const containers = job === undefined ? all : all.filter((container) => String(container.job) === job);
+      if (json) console.log(JSON.stringify({ version: 1, containers }));
+      else console.log(psTable(containers, !header));
+    });
+}
+
+function psTable(containers: ContainerRecord[], noHeader: boolean): string {
+  const rows = containers.map((container) => [
+    container.id,
+    container.user,
+    container.migration === '' ? container.state : `moving (${container.migration})`,
+    container.owner,
+    container.image,
+    String(container.moves),
+    formatTime(container.startedAt),
+  ]);
+  return table(['CONTAINER', 'USER', 'STATE', 'NODE', 'IMAGE', 'MOVES', 'START'], rows, { noHeader });
+}

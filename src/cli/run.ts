@@ -1,0 +1,88 @@
+import { Command } from 'commander';
+import { z } from 'zod';
+import { ApiClient } from '../api/client.ts';
+import { loadConfig } from '../config.ts';
+import { RankshiftError } from '../errors.ts';
+
+const forwarded = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'] as const;
+const pauseMs = 500;
+
+const eventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('output'), stdout: z.string(), stderr: z.string() }),
+  z.object({ type: z.literal('exit'), code: z.number().int() }),
+  z.object({ type: z.literal('gone') }),
+]);
+
+/** `rankshift run -- PROGRAM ARGS`, in a job's script. */
+export function runCommand(): Command {
+  return new Command('run')
+    .description('start one rank container per allocated node and an MPI program in them (inside an sbatch script)')
+    .usage('[options] -- PROGRAM [ARGS...]')
+    .argument('<program...>', 'MPI program and its arguments')
+    .option('--image <name>', 'container image (see: rankshift image ls)')
+    .option('--ranks-per-container <k>', 'ranks per container (default: tasks per node of the job)')
+    .action(async (program: string[], { image, ranksPerContainer }: { image?: string; ranksPerContainer?: string }) => {
+      const job = Number(process.env['SLURM_JOB_ID']);
+      if (!Number.isInteger(job) || job < 1) {
+        throw new RankshiftError(
+          'E_USAGE',
+          'there is no SLURM_JOB_ID: rankshift run belongs into the script of a Slurm job',
+          {
+            action: 'Submit a script that calls it: sbatch -N 3 --wrap "rankshift run -- PROGRAM"',
+          },
+        );
+      }
+      const api = new ApiClient(loadConfig());
+      await api.post('/v1/runs', {
+        job,
+        program,
+        workDir: process.cwd(),
+        environment: Object.entries(process.env).flatMap(([name, value]) =>
+          /^[A-Za-z_]\w*$/.test(name) ? [`${name}=${value}`] : [],
+        ),
+        ...(image === undefined ? {} : { image }),
+        ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: Number(ranksPerContainer) }),
+      });
+      for (const signal of forwarded) {
+        process.on(signal, () => {
+          api
+            .post(`/v1/runs/${job}/signal`, { signal })
+            .catch((error: Error) => console.error(`rankshift: ${signal} not forwarded: ${error.message}`));
+        });
+      }
+      process.exitCode = await relayOutput(api, job);
+    });
+}
+
+/** Copies the program's output here as it comes, across moves and restarts of the service; returns its exit code. */
+async function relayOutput(api: ApiClient, job: number): Promise<number> {
+  const at = { stdout: 0, stderr: 0 };
+  for (;;) {
+    try {
+      for await (const value of api.stream(`/v1/runs/${job}/output?stdout=${at.stdout}&stderr=${at.stderr}`)) {
+        const event = eventSchema.parse(value);
+        if (event.type === 'exit') return event.code;
+        if (event.type === 'gone') {
+          console.error('rankshift: the run was ended from outside');
+          return 1;
+        }
+        at.stdout += await write(process.stdout, event.stdout);
+        at.stderr += await write(process.stderr, event.stderr);
+      }
+    } catch (error) {
+      // The controller restarts or Redis is away: the ranks run on, and so does the output, from where it was.
+      const { code } = RankshiftError.from(error);
+      if (code !== 'E_SERVICE' && code !== 'E_REDIS' && code !== 'E_LINK') throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+async function write(stream: NodeJS.WriteStream, base64: string): Promise<number> {
+  const bytes = Buffer.from(base64, 'base64');
+  if (bytes.length === 0) return 0;
+  await new Promise<void>((resolve, reject) =>
+    stream.write(bytes, (error) => (error == null ? resolve() : reject(error))),
+  );
+  return bytes.length;
+}

@@ -1,0 +1,47 @@
+import { Command } from 'commander';
+import { z } from 'zod';
+import { ApiClient } from '../api/client.ts';
+import { loadConfig } from '../config.ts';
+import { type MigrationRecord, migrationRecordSchema } from '../migration/record.ts';
+import { describeMigration } from './describe-migration.ts';
+import { formatMs, formatTime, table } from './table.ts';
+
+/** `rankshift show [ID]`: one migration in full, or the last ones. */
+export function showCommand(): Command {
+  return new Command('show')
+    .description('show a migration with its timeline, or list the last ones')
+    .argument('[id]', 'number of the migration')
+    .option('-n, --last <n>', 'how many to list', '20')
+    .option('--no-header', 'without the heading')
+    .option('--json', 'for programs', false)
+    .action(
+      async (id: string | undefined, { last, header, json }: { last: string; header: boolean; json: boolean }) => {
+        const api = new ApiClient(loadConfig());
+        if (id === undefined) {
+          const answer = await api.get(`/v1/migrations?limit=${encodeURIComponent(last)}`);
+          const migrations = z.array(migrationRecordSchema).parse(answer.migrations);
+          console.log(json ? JSON.stringify({ version: 1, migrations }) : list(migrations, !header));
+          return;
+        }
+        const migration = migrationRecordSchema.parse(
+          (await api.get(`/v1/migrations/${encodeURIComponent(id)}`)).migration,
+        );
+        console.log(json ? JSON.stringify({ version: 1, migration }) : describeMigration(migration));
+      },
+    );
+}
+
+function list(migrations: MigrationRecord[], noHeader: boolean): string {
+  const rows = migrations.map((record) => [
+    record.id,
+    record.container,
+    record.requestedBy.name,
+    record.state,
+    record.source ?? '-',
+    record.target ?? '-',
+    formatMs(record.result?.downtimeMs),
+    formatMs(record.totalMs),
+    formatTime(record.createdAt),
+  ]);
+  return table(['ID', 'CONTAINER', 'BY', 'STATE', 'FROM', 'TO', 'DOWNTIME', 'TOTAL', 'START'], rows, { noHeader });
+}

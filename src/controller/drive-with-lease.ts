@@ -1,0 +1,49 @@
+import { dropLease, renewLease } from '../store/leases.ts';
+import { listActiveMigrations } from '../store/migrations.ts';
+import type { ControllerContext } from './context.ts';
+import { driveMigration } from './drive.ts';
+
+const leaseMs = 6000;
+const renewMs = 2000;
+const scanMs = 2000;
+
+/** Drives a migration if no other controller does. The records' compare-and-set keeps a late second driver harmless. */
+export async function driveWithLease(context: ControllerContext, id: string): Promise<void> {
+  const { redis, instance, log } = context;
+  const name = `migration-${id}`;
+  if (!(await renewLease(redis, name, instance, leaseMs))) return;
+  const timer = setInterval(() => {
+    renewLease(redis, name, instance, leaseMs).catch((error: Error) =>
+      log.warn({ migration: id, error: error.message }, 'lease not renewed'),
+    );
+  }, renewMs);
+  try {
+    await driveMigration(context, id);
+  } catch (error) {
+    if (!context.stopping.aborted)
+      log.error({ migration: id, error: (error as Error).message }, 'driving failed; it is picked up again');
+  } finally {
+    clearInterval(timer);
+    await dropLease(redis, name, instance).catch(() => undefined);
+  }
+}
+
+/** Picks up migrations that nobody drives: those of a controller that died, or that failed for want of Redis. */
+export function pickUpOrphans(context: ControllerContext, driving: Set<string>): void {
+  const look = async () => {
+    for (const { id } of await listActiveMigrations(context.redis)) {
+      if (!driving.has(id)) driveOnce(context, driving, id);
+    }
+  };
+  const timer = setInterval(() => {
+    look().catch((error: Error) => context.log.debug({ error: error.message }, 'looking for orphans'));
+  }, scanMs);
+  context.stopping.addEventListener('abort', () => clearInterval(timer));
+}
+
+/** Starts driving without waiting for the end; once per process and migration. */
+export function driveOnce(context: ControllerContext, driving: Set<string>, id: string): Promise<void> {
+  if (driving.has(id)) return Promise.resolve();
+  driving.add(id);
+  return driveWithLease(context, id).finally(() => driving.delete(id));
+}

@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { serveApi } from '../api/server.ts';
+import { loadCredentials } from '../channel/credentials.ts';
+import { loadCommandKey } from '../channel/envelope.ts';
+import { loadConfig } from '../config.ts';
+import { mungeDecode } from '../slurm/munge.ts';
+import { connectRedis, redisAddress } from '../store/connection.ts';
+import { closeWithin, migrationQueue, openQueue, openWorker, reportQueue } from '../store/queues.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { checkRedis } from './check-redis.ts';
+import { CommandSender } from './command-sender.ts';
+import type { ControllerContext } from './context.ts';
+import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
+import { apiRoutes } from './routes.ts';
+import { handleReport, watchRuns } from './watch-runs.ts';
+
+const closeMs = 3000;
+/** Moves driven at a time by one controller; each is mostly waiting. */
+const driving = 64;
+
+/** The service on the management node. Ends on SIGTERM; what it drives is picked up by its successor. */
+export async function runController(): Promise<void> {
+  const config = loadConfig();
+  const log = createLogger('controller', config.logLevel);
+  const address = redisAddress(config);
+  const stopping = new AbortController();
+  const redis = connectRedis(address, log);
+  const credentials = loadCredentials(config);
+  await checkRedis(redis, log);
+  const commands = new CommandSender(redis, address, loadCommandKey(join(config.keyDir, 'command.key')), log);
+  const context: ControllerContext = {
+    config,
+    redis,
+    log,
+    commands,
+    migrations: openQueue(migrationQueue, address, log),
+    instance: `${hostname()}-${randomUUID()}`,
+    stopping: stopping.signal,
+  };
+  const underWay = new Set<string>();
+  const attached = new Set<number>();
+  const worker = openWorker(migrationQueue, address, log, driving, (data) =>
+    driveOnce(context, underWay, (data as { id: string }).id),
+  );
+  const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, attached, data));
+  pickUpOrphans(context, underWay);
+  watchRuns(context);
+  const server = await serveApi({
+    port: config.controllerPort,
+    credentials,
+    routes: apiRoutes(context, credentials, attached),
+    decode: mungeDecode,
+    log,
+  });
+  log.info({ port: config.controllerPort }, 'controller ready');
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  log.info('controller stops');
+  stopping.abort();
+  await closeWithin(closeMs, server, worker, reports, context.migrations, commands);
+  redis.disconnect();
+  process.exit(0);
+}

@@ -1,0 +1,114 @@
+import { RankshiftError } from '../errors.ts';
+import { type ContainerRecord, parseContainerId } from '../migration/container.ts';
+import { isCancellable } from '../migration/machine.ts';
+import type { MigrationRecord, MigrationRequest, Plan } from '../migration/record.ts';
+import { abortSwitch, listContainers } from '../store/containers.ts';
+import { applyEvent, createMigration, readMigration } from '../store/migrations.ts';
+import { type Caller, requireOwner } from './authorize.ts';
+import type { ControllerContext } from './context.ts';
+import { preflight } from './preflight.ts';
+
+/** JOB.CONTAINER, or JOB where it has one container only. */
+export async function findContainer(
+  context: ControllerContext,
+  caller: Caller,
+  text: string,
+): Promise<ContainerRecord> {
+  const parsed = parseContainerId(text);
+  if (parsed === null) throw new RankshiftError('E_BAD_INPUT', `not JOB or JOB.CONTAINER: ${text}`);
+  const ofJob = (await listContainers(context.redis)).filter((container) => container.job === parsed.job);
+  if (ofJob.length === 0)
+    throw new RankshiftError('E_UNKNOWN_JOB', `there is no job ${parsed.job} with rank containers`);
+  const first = ofJob[0];
+  if (parsed.index === null) {
+    if (ofJob.length > 1 || first === undefined) {
+      throw new RankshiftError(
+        'E_BAD_INPUT',
+        `job ${parsed.job} has ${ofJob.length} containers; name one: ${ofJob.map(({ id }) => id).join(', ')}`,
+      );
+    }
+    requireOwner(caller, first, `job ${parsed.job}`);
+    return first;
+  }
+  const found = ofJob.find((container) => container.index === parsed.index);
+  if (first !== undefined) requireOwner(caller, found ?? first, `job ${parsed.job}`);
+  if (found === undefined) {
+    throw new RankshiftError(
+      'E_UNKNOWN_CONTAINER',
+      `job ${parsed.job} has no container ${parsed.index}; it has ${ofJob.map(({ id }) => id).join(', ')}`,
+    );
+  }
+  return found;
+}
+
+export async function planRequest(
+  context: ControllerContext,
+  caller: Caller,
+  request: MigrationRequest,
+): Promise<Plan> {
+  await findContainer(context, caller, request.container);
+  const { plan, container } = await preflight(context, request);
+  if (container.migration !== '') {
+    plan.reasons.unshift({
+      code: 'moving',
+      message: `container ${container.id} is moving already (migration ${container.migration})`,
+    });
+  }
+  return plan;
+}
+
+/** Puts a move into the queue. @throws RankshiftError where the caller may not, or the container moves already. */
+export async function submitMigration(
+  context: ControllerContext,
+  caller: Caller,
+  request: MigrationRequest,
+): Promise<MigrationRecord> {
+  const container = await findContainer(context, caller, request.container);
+  if (container.migration !== '') {
+    throw new RankshiftError(
+      'E_BUSY',
+      `container ${container.id} is moving already (migration ${container.migration})`,
+    );
+  }
+  const record = await createMigration(context.redis, {
+    container: container.id,
+    job: container.job,
+    requestedBy: { uid: caller.uid, name: caller.name },
+    request,
+  });
+  await context.migrations.add('migrate', { id: record.id }, { jobId: `migration-${record.id}-0` });
+  return record;
+}
+
+/** Calls a move off, up to its commit: inside a switch it closes the commit record, and the source runs on. */
+export async function cancelMigration(
+  context: ControllerContext,
+  caller: Caller,
+  id: string,
+): Promise<MigrationRecord> {
+  const record = await readMigration(context.redis, id);
+  await requireMigrationOwner(context, caller, record);
+  if (!isCancellable(record.state))
+    throw new RankshiftError('E_REFUSED', `migration ${id} is ${record.state}; it is too late to cancel`);
+  const marked = await applyEvent(context.redis, id, { type: 'cancel-requested', at: Date.now() });
+  if (marked.state === 'switching' && record.epoch !== null) {
+    const answer = await abortSwitch(context.redis, {
+      container: record.container,
+      migration: id,
+      epoch: record.epoch,
+    });
+    if (answer === 'committed')
+      throw new RankshiftError('E_REFUSED', `migration ${id} has committed; it is too late to cancel`);
+  }
+  return marked;
+}
+
+export async function requireMigrationOwner(
+  context: ControllerContext,
+  caller: Caller,
+  record: MigrationRecord,
+): Promise<void> {
+  if (caller.admin || record.requestedBy.uid === caller.uid) return;
+  const container = (await listContainers(context.redis)).find(({ id }) => id === record.container);
+  requireOwner(caller, { uid: container?.uid ?? -1 }, `migration ${record.id}`);
+}

@@ -1,0 +1,185 @@
+import { z } from 'zod';
+import { type ApiRequest, type Route, route } from '../api/route.ts';
+import type { Credentials } from '../channel/credentials.ts';
+import { RankshiftError } from '../errors.ts';
+import { containerId } from '../migration/container.ts';
+import { clockPolicySchema, migrationIdSchema, nodeNameSchema } from '../migration/record.ts';
+import { readContainer } from '../store/containers.ts';
+import { listMigrations, readMigration } from '../store/migrations.ts';
+import { type RunRecord, readRun } from '../store/runs.ts';
+import { type Caller, identifyCaller, requireOwner, visibleContainers } from './authorize.ts';
+import type { ControllerContext } from './context.ts';
+import { endRun } from './end-run.ts';
+import { gatherNodes } from './node-facts.ts';
+import { cancelMigration, findContainer, planRequest, requireMigrationOwner, submitMigration } from './requests.ts';
+import { runRequestSchema, startRun } from './start-run.ts';
+import { type OutputEvent, streamOutput } from './stream-output.ts';
+
+const moveSchema = z.strictObject({
+  container: z.string().max(32),
+  to: nodeNameSchema.optional(),
+  clockPolicy: clockPolicySchema.optional(),
+});
+const offset = z.coerce.number().int().min(0).default(0);
+const signalSchema = z.strictObject({
+  signal: z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT', 'SIGCONT', 'SIGTSTP']),
+});
+
+/** The controller's API: what the CLI can ask, each request in the name of the user whom munge vouches for. */
+export function apiRoutes(context: ControllerContext, credentials: Credentials, attached: Set<number>): Route[] {
+  const caller = (request: ApiRequest<unknown, unknown>) => identifyCaller(context, request.identity.uid);
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/containers',
+      handle: async (request) => ({ containers: await visibleContainers(context, await caller(request)) }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/nodes',
+      handle: async () => ({ nodes: (await gatherNodes(context)).map(({ cpuFlags: _, ...node }) => node) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/plans',
+      body: moveSchema,
+      handle: async (request) => ({
+        plan: await planRequest(
+          context,
+          await caller(request),
+          await moveOf(context, await caller(request), request.body),
+        ),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/migrations',
+      body: moveSchema,
+      handle: async (request) => {
+        const who = await caller(request);
+        return { migration: await submitMigration(context, who, await moveOf(context, who, request.body)) };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/migrations',
+      query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(20) }),
+      handle: async (request) => {
+        const who = await caller(request);
+        const own = new Set((await visibleContainers(context, who)).map(({ id }) => id));
+        const all = await listMigrations(context.redis, request.query.limit);
+        return {
+          migrations: all.filter(
+            (record) => who.admin || record.requestedBy.uid === who.uid || own.has(record.container),
+          ),
+        };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/migrations/:id',
+      handle: async (request) => {
+        const record = await readMigration(context.redis, migrationId(request.params));
+        await requireMigrationOwner(context, await caller(request), record);
+        return { migration: record };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/migrations/:id/cancel',
+      body: z.strictObject({}),
+      handle: async (request) => ({
+        migration: await cancelMigration(context, await caller(request), migrationId(request.params)),
+      }),
+    }),
+    ...runRoutes(context, credentials, attached, caller),
+  ];
+}
+
+function runRoutes(
+  context: ControllerContext,
+  credentials: Credentials,
+  attached: Set<number>,
+  caller: (request: ApiRequest<unknown, unknown>) => Promise<Caller>,
+): Route[] {
+  const ownRun = async (request: ApiRequest<unknown, unknown>): Promise<RunRecord> => {
+    const job = Number(request.params['job']);
+    const run = Number.isInteger(job) ? await readRun(context.redis, job) : null;
+    if (run === null) throw new RankshiftError('E_UNKNOWN_JOB', `job ${request.params['job']} has no run`);
+    requireOwner(await caller(request), run, `job ${job}`);
+    return run;
+  };
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/runs',
+      body: runRequestSchema,
+      handle: async (request) => ({ run: await startRun(context, request.identity.uid, request.body) }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/runs/:job/output',
+      query: z.object({ stdout: offset, stderr: offset }),
+      handle: async (request) => followRun(context, credentials, attached, await ownRun(request), request),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/runs/:job/signal',
+      body: signalSchema,
+      handle: async (request) => {
+        const { job } = await ownRun(request);
+        const container = await readContainer(context.redis, containerId(job, 0));
+        if (container === null) throw new RankshiftError('E_JOB_ENDED', `the run of job ${job} has ended`);
+        await context.commands.send(
+          container.owner,
+          'signal',
+          { container: container.id, signal: request.body.signal },
+          { container: container.id },
+        );
+        return {};
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/runs/:job',
+      handle: async (request) => {
+        await endRun(context, (await ownRun(request)).job);
+        return {};
+      },
+    }),
+  ];
+}
+
+/** Streams a run's output to `rankshift run`; when the program has ended, the run is ended too. */
+async function* followRun(
+  context: ControllerContext,
+  credentials: Credentials,
+  attached: Set<number>,
+  { job }: RunRecord,
+  request: ApiRequest<unknown, { stdout: number; stderr: number }>,
+): AsyncGenerator<OutputEvent> {
+  attached.add(job);
+  try {
+    for await (const event of streamOutput(context, credentials, job, request.query, request.signal)) {
+      if (event.type === 'exit') await endRun(context, job);
+      yield event;
+    }
+  } finally {
+    attached.delete(job);
+  }
+}
+
+async function moveOf(context: ControllerContext, caller: Caller, body: z.infer<typeof moveSchema>) {
+  const { id } = await findContainer(context, caller, body.container);
+  return {
+    container: id,
+    ...(body.to === undefined ? {} : { to: body.to }),
+    ...(body.clockPolicy === undefined ? {} : { clockPolicy: body.clockPolicy }),
+  };
+}
+
+function migrationId(params: Readonly<Record<string, string>>): string {
+  const parsed = migrationIdSchema.safeParse(params['id']);
+  if (!parsed.success) throw new RankshiftError('E_UNKNOWN_MIGRATION', `there is no migration ${params['id']}`);
+  return parsed.data;
+}

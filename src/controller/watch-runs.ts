@@ -1,0 +1,60 @@
+import { RankshiftError } from '../errors.ts';
+import { parseContainerId } from '../migration/container.ts';
+import { type Report, reportSchema } from '../migration/reports.ts';
+import { holdsNodes, jobFacts } from '../slurm/facts.ts';
+import { listRuns, readRun } from '../store/runs.ts';
+import type { ControllerContext } from './context.ts';
+import { endRun } from './end-run.ts';
+
+const lookMs = 15_000;
+/** How long the end of the main program may wait for `rankshift run` to fetch it. */
+const fetchMs = 15_000;
+
+/** Ends the runs of jobs that Slurm has ended: told by the epilog, and by looking now and then. */
+export function watchRuns(context: ControllerContext): void {
+  const timer = setInterval(() => {
+    endFinishedRuns(context).catch((error: Error) => context.log.warn({ error: error.message }, 'watching runs'));
+  }, lookMs);
+  context.stopping.addEventListener('abort', () => clearInterval(timer));
+}
+
+async function endFinishedRuns(context: ControllerContext): Promise<void> {
+  for (const { job } of await listRuns(context.redis)) {
+    if (!(await jobRuns(context, job))) await endRun(context, job);
+  }
+}
+
+/** Slurm's word; where Slurm does not answer, the job is taken to run. */
+async function jobRuns(context: ControllerContext, job: number): Promise<boolean> {
+  try {
+    const facts = await jobFacts(context.config, job);
+    return holdsNodes(facts) && facts.state !== 'completing' && !facts.stateFlags.includes('completing');
+  } catch (error) {
+    return RankshiftError.from(error).code !== 'E_UNKNOWN_JOB';
+  }
+}
+
+/** Acts on what an agent reported, after looking for itself. */
+export async function handleReport(
+  context: ControllerContext,
+  attached: ReadonlySet<number>,
+  data: unknown,
+): Promise<void> {
+  const report: Report = reportSchema.parse(data);
+  context.log.info(report, report.type);
+  if (report.type === 'hook') {
+    if (report.event !== 'epilog' || (await readRun(context.redis, report.job)) === null) return;
+    // The epilog runs while the job is completing: Slurm says so, and that is enough.
+    if (!(await jobRuns(context, report.job))) await endRun(context, report.job);
+    return;
+  }
+  const parsed = parseContainerId(report.container);
+  if (parsed === null || parsed.index !== 0 || attached.has(parsed.job)) return;
+  const run = await readRun(context.redis, parsed.job);
+  if (run === null) return;
+  setTimeout(() => {
+    void readRun(context.redis, parsed.job).then(async (now) => {
+      if (now?.run === run.run && !attached.has(run.job)) await endRun(context, run.job);
+    });
+  }, fetchMs).unref();
+}

@@ -1,0 +1,101 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { ContainerRecord } from './container.ts';
+import { chooseTarget, type NodeFacts, planMove, targetReasons } from './plan.ts';
+
+const gib = 1024 ** 3;
+
+function node(name: string, fields: Partial<NodeFacts> = {}): NodeFacts {
+  return {
+    name,
+    agentAlive: true,
+    slurmStates: ['idle'],
+    containers: 0,
+    memoryAvailableBytes: 8 * gib,
+    stateDirFreeBytes: 8 * gib,
+    cpuFlags: ['sse2', 'avx'],
+    imagePresent: true,
+    criuOk: true,
+    kernel: '6.18',
+    ...fields,
+  };
+}
+
+const container: ContainerRecord = {
+  ...{ id: '42.1', job: 42, index: 1, uid: 1000, user: 'alice', image: 'mpi', state: 'running', owner: 'n1' },
+  ...{ epoch: 1, switch: '', migration: '', moves: 0, startedAt: 0 },
+};
+const sourceFacts = { memoryBytes: gib, upperBytes: 1000, processes: 3, reasons: [] };
+const input = {
+  container,
+  source: node('n1'),
+  sourceFacts,
+  target: node('n2'),
+  requestedTarget: null,
+  link: { roundTripMs: 1, bytesPerSecond: gib },
+  fixed: { downtimeMs: 300 },
+  pagesBytesPerSecond: gib / 2,
+};
+
+test('a move that nothing forbids has a prediction and no reasons', (t) => {
+  const plan = planMove(input);
+  t.deepEqual(plan.reasons, []);
+  t.is(plan.predicted?.downtimeMs, 300 + 2000 + 4);
+});
+
+test('every cause of a refusal is named, not only the first', (t) => {
+  const target = node('n2', {
+    slurmStates: ['idle', 'drain'],
+    cpuFlags: ['sse2'],
+    memoryAvailableBytes: gib,
+    criuOk: false,
+    imagePresent: false,
+  });
+  const reasons = [{ code: 'device-gpu', message: 'process 7 (lmp) has /dev/nvidia0 open' }];
+  const plan = planMove({ ...input, target, sourceFacts: { ...sourceFacts, reasons } });
+  t.deepEqual(
+    plan.reasons.map(({ code }) => code),
+    ['device-gpu', 'target-not-available', 'target-criu', 'target-memory', 'target-cpu', 'target-image'],
+  );
+});
+
+test('a target that is the source, down, unknown to Slurm or without agent is refused', (t) => {
+  const codes = (fields: Parameters<typeof planMove>[0]) => planMove(fields).reasons.map(({ code }) => code);
+  t.deepEqual(codes({ ...input, target: null, requestedTarget: 'n1' }), ['target-is-source']);
+  t.deepEqual(codes({ ...input, target: null }), ['no-target']);
+  t.deepEqual(codes({ ...input, target: node('n2', { slurmStates: ['down'] }) }), ['target-not-available']);
+  t.deepEqual(codes({ ...input, target: node('n2', { slurmStates: [] }) }), ['target-not-in-slurm']);
+  t.deepEqual(codes({ ...input, target: node('n2', { agentAlive: false }) }), ['target-agent-down']);
+});
+
+test('the chosen target can always take the container, and is never the source', (t) => {
+  const anyNode = fc
+    .record({
+      name: fc.constantFrom('n1', 'n2', 'n3', 'n4', 'n5'),
+      agentAlive: fc.boolean(),
+      containers: fc.nat(3),
+      slurmStates: fc.constantFrom(['idle'], ['allocated'], ['idle', 'drain'], ['down'], []),
+      memoryAvailableBytes: fc.nat(16).map((count) => count * gib),
+    })
+    .map(({ name, ...fields }) => node(name, fields));
+  fc.assert(
+    fc.property(fc.array(anyNode), fc.nat(8), (candidates, gibs) => {
+      const source = node('n1');
+      const chosen = chooseTarget(source, candidates, gibs * gib);
+      if (chosen !== null) return chosen.name !== 'n1' && targetReasons(source, chosen, gibs * gib).length === 0;
+      return candidates.every((one) => one.name === 'n1' || targetReasons(source, one, gibs * gib).length > 0);
+    }),
+  );
+  t.pass();
+});
+
+test('predictions grow with memory', (t) => {
+  fc.assert(
+    fc.property(fc.nat(1e12), fc.nat(1e12), (a, b) => {
+      const predict = (memoryBytes: number) =>
+        planMove({ ...input, sourceFacts: { ...sourceFacts, memoryBytes } }).predicted?.downtimeMs ?? Number.NaN;
+      return a <= b ? predict(a) <= predict(b) : predict(a) >= predict(b);
+    }),
+  );
+  t.pass();
+});
