@@ -39,6 +39,8 @@ export interface StartOptions {
   argv0?: string;
   env?: Record<string, string>;
   input?: string;
+  /** Leaves stdin open for the test to write to. */
+  keepInput?: boolean;
 }
 
 /** Starts a program; `ended` resolves once it has ended and closed its output. */
@@ -58,7 +60,7 @@ export function start(file: string, args: readonly string[], options: StartOptio
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  child.stdin?.end(options.input);
+  if (options.keepInput !== true) child.stdin?.end(options.input);
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr, ms: performance.now() - started }));
