@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { RankshiftError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { Channel } from './channel.ts';
 import type { Credentials } from './credentials.ts';
 import { encodeFrame, frameType } from './frame.ts';
+import { guardConnections } from './guard-connections.ts';
 import type { LivenessOptions } from './liveness.ts';
 import { protocol, tcpOptions, tlsOptions } from './tls-options.ts';
 
@@ -37,11 +38,6 @@ export interface ChannelServer {
  */
 export async function serveChannel(options: ServeOptions): Promise<ChannelServer> {
   const { host, port, credentials, log, handshakeMs = 10_000 } = options;
-  const sockets = new Set<Socket>();
-  const track = (socket: Socket): void => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  };
   const server = createServer({
     ...tlsOptions(credentials),
     ...tcpOptions,
@@ -54,26 +50,8 @@ export async function serveChannel(options: ServeOptions): Promise<ChannelServer
   server.on('tlsClientError', (error, socket) =>
     log.warn({ from: socket.remoteAddress, reason: error.message }, 'connection without a good certificate refused'),
   );
-  // Also those that never get through the handshake: they would keep close() waiting, and use up the connections.
-  const strangers = new Map<string, NodeJS.Timeout>();
-  server.on('connection', (socket) => {
-    track(socket);
-    const from = endpoint(socket);
-    strangers.set(
-      from,
-      setTimeout(() => socket.destroy(), handshakeMs),
-    );
-    socket.once('close', () => forget(from));
-  });
-  const forget = (from: string): void => {
-    clearTimeout(strangers.get(from));
-    strangers.delete(from);
-  };
-  server.on('secureConnection', (socket) => {
-    track(socket);
-    forget(endpoint(socket));
-    accept(socket, options);
-  });
+  const connections = guardConnections(server, handshakeMs);
+  server.on('secureConnection', (socket) => accept(socket, options));
   server.listen({ port, ...(host === undefined ? {} : { host }) });
   try {
     await once(server, 'listening');
@@ -89,15 +67,10 @@ export async function serveChannel(options: ServeOptions): Promise<ChannelServer
     async close() {
       const closed = once(server, 'close');
       server.close();
-      for (const socket of sockets) socket.destroy();
+      connections.dropAll();
       await closed;
     },
   };
-}
-
-/** Names a connection; its TLS socket and its TCP socket have the same. */
-function endpoint({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }
 
 function accept(socket: TLSSocket, { onChannel, log, ...liveness }: ServeOptions): void {
