@@ -115,7 +115,7 @@ test('bad input is named', async (t) => {
   await t.throwsAsync(client.get('/v1/stream?kind=no'), { code: 'E_BAD_INPUT' });
   await t.throwsAsync(client.get('/v1/nothing'), { code: 'E_BAD_INPUT', message: /knows no GET \/v1\/nothing/ });
   const huge = { size: 1, pad: 'x'.repeat(1_100_000) };
-  await t.throwsAsync(client.post('/v1/things/x', huge), { instanceOf: RankshiftError });
+  await t.throwsAsync(client.post('/v1/things/x', huge), { code: 'E_BAD_INPUT', message: /longer than/ });
 });
 
 test('an error arrives as it was thrown; a fault of ours shows nothing of itself', async (t) => {
