@@ -79,6 +79,7 @@ async function reserve(name: string, size: TestbedSize): Promise<TestbedState> {
       name,
       stage: 'starting',
       subnet,
+      dataDir: testbedPaths(name).dataDir,
       cpusPerNode: size.cpusPerNode,
       cgroups,
       nodes: planNodes(subnet, size),

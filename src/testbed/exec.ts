@@ -40,6 +40,8 @@ export function enterArgv(
   ];
   const identity = user === 'root' ? [] : [`--reuid=${user}`, `--regid=${user}`, '--init-groups'];
   return [
+    // Killed with us, and with it the command: each hop dies with the one before.
+    ...(['setpriv', '--pdeathsig=KILL', '--'] as const),
     join(scriptDir, 'enter-node'),
     String(init.pid),
     ...state.cgroups.map(({ dir }) => join(dir, node.name, 'cgroup.procs')),

@@ -15,9 +15,9 @@ export function cacheDir(): string {
   return process.env['RANKSHIFT_CACHE'] ?? '/var/cache/rankshift';
 }
 
-/** A lock file of that name; they lie in the cache, as nothing of a testbed may stay elsewhere. */
+/** A lock file of that name: one for the machine, whatever cache a command uses. */
 export function lockFile(name: string): string {
-  return join(cacheDir(), 'locks', `${name}.lock`);
+  return join('/run/lock/rankshift-testbed', `${name}.lock`);
 }
 
 /** Files of one testbed. All names follow from the testbed's name, so that `down` needs no other knowledge. */

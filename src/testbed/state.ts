@@ -23,6 +23,8 @@ const stateSchema = z.object({
   /** `starting` until everything answered once. */
   stage: z.enum(['starting', 'up']),
   subnet: z.string(),
+  /** Homes, imported images and the data of Redis; in the cache that `up` used. */
+  dataDir: z.string(),
   cpusPerNode: z.number().int(),
   /** Cgroup directory of the testbed in each hierarchy in use. */
   cgroups: z.array(z.object({ controller: z.string(), mount: z.string(), dir: z.string() })),

@@ -6,7 +6,7 @@ import { removeFabric } from './fabric.ts';
 import { restoreHostSysctls } from './host-sysctls.ts';
 import { withLock } from './lock.ts';
 import { lockFile, stateRoot, testbedPaths } from './paths.ts';
-import { listTestbeds } from './state.ts';
+import { findState, listTestbeds } from './state.ts';
 
 /** Longest wait for an `up` of the same testbed that is under way. */
 const lockWaitMs = 120_000;
@@ -34,7 +34,7 @@ export async function release(name: string): Promise<void> {
   // A task that sits in a frozen v1 cgroup has to be thawed while it dies, so all hierarchies go together.
   await Promise.all(unifiedFirst.map(({ mount }) => destroyCgroup(testbedCgroup(mount, name))));
   await removeFabric(name);
-  for (const dir of [paths.dataDir, paths.dir]) {
+  for (const dir of [dataDirOf(name), paths.dataDir, paths.dir]) {
     await run('rm', ['-rf', '--one-file-system', dir], { timeoutMs: 120_000 });
   }
   await withLock(lockFile('machine'), 10_000, async () => {
@@ -43,4 +43,13 @@ export async function release(name: string): Promise<void> {
     restoreHostSysctls();
     rmSync(stateRoot, { recursive: true, force: true });
   });
+}
+
+/** Where the data lies: `up` may have used another cache than we do. */
+function dataDirOf(name: string): string {
+  try {
+    return findState(name)?.dataDir ?? testbedPaths(name).dataDir;
+  } catch {
+    return testbedPaths(name).dataDir; // A state that cannot be read must not keep a testbed from going.
+  }
 }

@@ -63,7 +63,16 @@ async function selfTestInNode(lower: string[]): Promise<Outcome> {
   const nodes = planNodes('127.0.0', { nodes: 1, cpusPerNode: 1 }).filter(({ role }) => role === 'compute');
   const [node] = nodes;
   if (node === undefined) throw new RankshiftError('E_INTERNAL', 'a testbed without compute node');
-  const state: TestbedState = { version: 1, name, stage: 'starting', subnet: 'none', cpusPerNode: 1, cgroups, nodes };
+  const state: TestbedState = {
+    version: 1,
+    name,
+    stage: 'starting',
+    subnet: 'none',
+    dataDir: paths.dataDir,
+    cpusPerNode: 1,
+    cgroups,
+    nodes,
+  };
   try {
     writeState(state);
     for (const dir of [paths.homeDir, paths.imagesDir]) mkdirSync(dir, { recursive: true });

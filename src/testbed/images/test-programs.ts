@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { run } from '../../process/run.ts';
 import { checkoutDir, scriptDir } from '../paths.ts';
 import { cachedDirectory, recipeHash } from './cached-directory.ts';
@@ -24,7 +24,7 @@ export async function ensureTestPrograms(progress: (line: string) => void): Prom
   const compiler = await ensureCompilerRoot(progress);
   const hex = recipeHash({
     kind: 'test-programs',
-    compiler,
+    compiler: basename(compiler),
     script: readFileSync(join(scriptDir, 'compile-tests'), 'utf8'),
     sources: names.sort().map((name) => [name, treeHash(join(sources, name))]),
   });

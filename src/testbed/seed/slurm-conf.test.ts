@@ -8,6 +8,7 @@ const state: TestbedState = {
   name: 'lab',
   stage: 'starting',
   subnet: '10.213.9',
+  dataDir: '/none',
   cpusPerNode: 4,
   cgroups: [],
   nodes: planNodes('10.213.9', { nodes: 2, cpusPerNode: 4 }),
