@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Config, containerDir } from '../config.ts';
 import { nodeControllers, writeBundle } from '../container/bundle.ts';
 import { layerPath } from '../container/images/store.ts';
+import { ownLimits } from '../container/limits.ts';
 import { containerEnvironment, mpiEnvironment, mpirunCommand } from '../container/mpi-environment.ts';
 import { mountRootfs } from '../container/rootfs.ts';
 import { runcId } from '../container/runtime.ts';
@@ -15,9 +16,6 @@ import { overlayIdentity } from '../network/identity.ts';
 import { ensureOverlay } from '../network/overlay.ts';
 import { setPeers } from '../network/repoint.ts';
 import type { AgentContext } from './context.ts';
-
-/** Generous limits of MPI programs. */
-const limits = { nofile: 65_536, memlockBytes: 'unlimited' as const };
 
 /** The file with CRIU's options for one container: none for a dump, the gate for a restore. */
 export const criuConfigFile = (config: Config, container: string) => join(containerDir(config, container), 'criu.conf');
@@ -89,7 +87,7 @@ function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): Con
     (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
   );
   return {
-    ...{ job, index, uid, gid, user, home, groups, image, hosts, limits },
+    ...{ job, index, uid, gid, user, home, groups, image, hosts, limits: ownLimits() },
     cwd: workDir,
     command: file === undefined ? null : mpirunCommand({ mpi: 'openmpi', hosts, ranks, program: file, args }),
     env: containerEnvironment({

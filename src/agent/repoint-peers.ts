@@ -7,19 +7,20 @@ import { doneSchema } from './messages.ts';
 const answerMs = 3000;
 
 /**
- * Every peer, and this (the source) node, sends frames for the container to its source or target node from now on. The target's own
- * tables were right from its preparation on.
+ * Every peer, and this (the source) node, sends frames for the container to its source or target node from now on. The
+ * target needs no word: its release sets its own table. On the source the table is a second fence before the old copy.
+ * `targetAddress` is null where frames come back here.
  * @throws RankshiftError E_LINK where a peer did not answer.
  */
 export async function repointPeers(
   handle: LocalHandle,
   peers: readonly Channel[],
-  owner: 'source' | 'target',
+  targetAddress: string | null,
 ): Promise<void> {
   const { vni, mac, hostInterface } = handle.identity;
-  const here = owner === 'source' ? repoint({ vni, mac, nodeAddress: 'local', hostInterface }) : Promise.resolve();
+  const owner = targetAddress === null ? 'source' : 'target';
   await Promise.all([
-    here,
+    repoint({ vni, mac, nodeAddress: targetAddress ?? 'local', hostInterface }),
     ...peers.map(async (peer) => {
       await peer.send({ op: 'to', owner });
       await peer.next(doneSchema, { timeoutMs: answerMs });

@@ -55,8 +55,8 @@ export class Restoration {
         await writeFile(join(this.directory, 'wake.list'), await wakeList(imageDir));
         await writeFile(join(this.directory, 'wake.netns'), join('/run/netns', this.identity.netns));
       }
-      await makeGate(this.directory);
-      await writeCriuConfig(criuConfigFile(config, container), gateScript(nodeProgram, this.directory));
+      await makeGate(this.directory, nodeProgram);
+      await writeCriuConfig(criuConfigFile(config, container), gateScript(this.directory));
     });
     await this.timeline.span('restore', async () => {
       this.#ended = restore({

@@ -74,7 +74,7 @@ async function closeSwitch(
 /** Back to work on the source: the tables first, then the port, then the ranks. */
 async function resume(context: AgentContext, handle: LocalHandle, peers: Channel[] | undefined): Promise<void> {
   await removeCriuLock(handle.identity.netns);
-  const told = peers === undefined ? refreshPeers(context, handle.facts.job) : repointPeers(handle, peers, 'source');
+  const told = peers === undefined ? refreshPeers(context, handle.facts.job) : repointPeers(handle, peers, null);
   await told.catch((error: Error) =>
     context.log.warn({ error: error.message }, 'a peer was not told; it asks the records itself'),
   );

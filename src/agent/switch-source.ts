@@ -147,7 +147,7 @@ class SourceRun {
     const imageDir = handle.imageDir(order.migration);
     const [, upperBytes] = await link.race(
       Promise.all([
-        timeline.span('repoint', () => repointPeers(handle, connections.peers, 'target')),
+        timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
         timeline.span('dump', () =>
           dump({ ...handle.tools, imageDir, workDir: handle.workDir(order.migration), pageServerPort: relay.port }),

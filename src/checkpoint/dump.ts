@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
-import { type RunOptions, run } from '../process/run.ts';
+import { lastLines, type RunOptions, run } from '../process/run.ts';
 import { readCriuLogErrors } from './images/log.ts';
 
 export interface CheckpointTools {
@@ -34,8 +35,18 @@ export async function dump(options: DumpOptions): Promise<void> {
   const { runc, runcRoot, nodeProgram, runcId, initPid, imageDir, workDir, pageServerPort, log } = options;
   const args = [
     ...['timens', '--join', String(initPid), '--'],
-    ...[runc, '--root', runcRoot, 'checkpoint', '--leave-running', '--tcp-established', '--file-locks'],
-    ...['--manage-cgroups-mode', 'ignore', '--image-path', imageDir, '--work-path', workDir],
+    ...[
+      runc,
+      '--root',
+      runcRoot,
+      '--log',
+      join(workDir, 'runc-dump.log'),
+      'checkpoint',
+      '--leave-running',
+      '--tcp-established',
+      '--file-locks',
+    ],
+    ...['--manage-cgroups-mode', 'soft', '--image-path', imageDir, '--work-path', workDir],
     ...['--page-server', `127.0.0.1:${pageServerPort}`, runcId],
   ];
   const result = await run(nodeProgram, args, {
@@ -45,13 +56,15 @@ export async function dump(options: DumpOptions): Promise<void> {
     ...(log === undefined ? {} : { log }),
   });
   if (result.exitCode === 0) return;
-  throw await criuError('dump', join(workDir, 'dump.log'));
+  throw await criuError('dump', workDir);
 }
 
-/** E_CRIU with the reason out of CRIU's log; runc's own message says nothing. */
-export async function criuError(what: string, logFile: string): Promise<RankshiftError> {
-  const lines = await readCriuLogErrors(logFile).catch(() => []);
-  const reason = lines.at(-1) ?? `no reason in ${logFile}`;
+/** E_CRIU with the reason out of CRIU's log, or of runc's where CRIU was not even started. */
+export async function criuError(what: 'dump' | 'restore', workDir: string): Promise<RankshiftError> {
+  const ofCriu = await readCriuLogErrors(join(workDir, `${what}.log`)).catch(() => []);
+  const ofRunc = lastLines(await readFile(join(workDir, `runc-${what}.log`), 'utf8').catch(() => ''), 3);
+  const lines = ofCriu.length > 0 ? ofCriu : ofRunc;
+  const reason = lines[0] ?? `no reason in ${workDir}`;
   const full = /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));
   return new RankshiftError(full ? 'E_TARGET_FULL' : 'E_CRIU', `CRIU could not ${what} the container: ${reason}`, {
     lines,

@@ -1,21 +1,22 @@
 import { constants, existsSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
 import { run } from '../process/run.ts';
 
 /**
- * The target's gate. `rankshift-node gate DIR` runs as CRIU's action script: at post-restore it creates DIR/gate.ready
+ * The target's gate. `rankshift-node gate DIR` (docs/c-programs.md) runs as CRIU's action script: at post-restore it creates DIR/gate.ready
  * and waits for a word in the FIFO DIR/gate.fifo, however long that takes, whoever writes it. So the restored copy stands
  * until a decision is known, also when the agent that started it is gone.
  *   `open`   -> the container runs.
  *   `refuse` -> CRIU kills what it restored.
  */
-export const gateScript = (nodeProgram: string, directory: string) => `${nodeProgram} gate ${directory}`;
+export const gateScript = (directory: string) => join(directory, 'rankshift-gate');
 
-/** Makes the FIFO; before the restore. */
-export async function makeGate(directory: string): Promise<void> {
+/** Makes FIFO and script of a gate; before the restore. The script is a link by whose place it knows its directory. */
+export async function makeGate(directory: string, nodeProgram: string): Promise<void> {
   if (!existsSync(join(directory, 'gate.fifo'))) await run('mkfifo', ['-m', '600', join(directory, 'gate.fifo')]);
+  if (!existsSync(gateScript(directory))) await symlink(nodeProgram, gateScript(directory));
 }
 
 export function gateReached(directory: string): boolean {

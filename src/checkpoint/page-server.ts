@@ -36,7 +36,7 @@ export function startPageServer(criu: string, imageDir: string, workDir: string)
     const lines = await readCriuLogErrors(join(workDir, 'page-server.log'));
     throw new RankshiftError(
       'E_CRIU',
-      `the page server of CRIU failed (exit ${code}): ${lines.at(-1) ?? 'no reason given'}`,
+      `the page server of CRIU failed (exit ${code}): ${lines[0] ?? 'no reason given'}`,
       { lines },
     );
   });

@@ -25,9 +25,19 @@ export async function restore(options: RestoreOptions): Promise<void> {
   const { runc, runcRoot, nodeProgram, runcId, bundle, imageDir, workDir, monotonicNs, boottimeNs, log } = options;
   const args = [
     ...['timens', '--monotonic-ns', String(monotonicNs), '--boottime-ns', String(boottimeNs), '--'],
-    ...[runc, '--root', runcRoot, 'restore', '--detach', '--bundle', bundle],
+    ...[
+      runc,
+      '--root',
+      runcRoot,
+      '--log',
+      join(workDir, 'runc-restore.log'),
+      'restore',
+      '--detach',
+      '--bundle',
+      bundle,
+    ],
     ...['--image-path', imageDir, '--work-path', workDir, '--tcp-established', '--file-locks'],
-    ...['--manage-cgroups-mode', 'ignore', runcId],
+    ...['--manage-cgroups-mode', 'soft', runcId],
   ];
   const result = await run(nodeProgram, args, {
     allow: 'any',
@@ -35,7 +45,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     timeoutMs: longestMs,
     ...(log === undefined ? {} : { log }),
   });
-  if (result.exitCode !== 0) throw await criuError('restore', join(workDir, 'restore.log'));
+  if (result.exitCode !== 0) throw await criuError('restore', workDir);
 }
 
 /** Leaves the clock offsets out of the images: the namespace made for the restore has the right ones. */
@@ -46,5 +56,5 @@ export async function dropTimeImages(imageDir: string): Promise<void> {
 
 /** CRIU's configuration for one container, named by the annotation org.criu.config in its bundle. */
 export async function writeCriuConfig(file: string, actionScript: string | null): Promise<void> {
-  await writeFile(file, actionScript === null ? '' : `action-script "${actionScript}"\n`, { mode: 0o600 });
+  await writeFile(file, actionScript === null ? '' : `action-script ${actionScript}\n`, { mode: 0o600 });
 }

@@ -47,7 +47,7 @@ static void announce(void)
 	char temporary[PATH_MAX + 32], ready[PATH_MAX + 32];
 	const char *pid = getenv("CRTOOLS_INIT_PID");
 	int fd = open(in_directory(temporary, "gate.ready.tmp"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || dprintf(fd, "%s\n", pid == NULL ? "" : pid) < 0 || fsync(fd) < 0 ||
+	if (fd < 0 || dprintf(fd, "%s\n", pid == NULL ? "" : pid) < 0 ||
 	    rename(temporary, in_directory(ready, "gate.ready")) < 0)
 		fail(1, "cannot write %s: %s", temporary, strerror(errno));
 	close(fd);

@@ -19,6 +19,13 @@ int main(int argc, char **argv)
 		{ "progress", "rankshift-node progress", progress }, { "clock", "rankshift-node clock", clocks },
 	};
 	program_name = "rankshift-node";
+	/* CRIU's configuration files take no blanks: a link named rankshift-gate in DIR is `gate DIR`. */
+	char *slash = strrchr(argv[0], '/');
+	if (slash != NULL && strcmp(slash + 1, "rankshift-gate") == 0) {
+		*slash = '\0';
+		program_name = commands[0].program;
+		return gate(2, (char *[]){ "gate", argv[0], NULL });
+	}
 	if (argc < 2)
 		fail(2, "usage: rankshift-node gate|wake|timens|drain|progress|clock ...");
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
