@@ -7,7 +7,7 @@ import { type Check, type DoctorContext, type Finding, missing, ok, warning } fr
 import { isAtLeast } from './kernel.ts';
 
 /** Our static C programs in BinDir. */
-const ours = ['rankshift-init', 'rankshift-node'];
+const ours = ['rankshift-init', 'rankshift-node', 'rankshift-tcp-pair'];
 
 export const programs: Check = {
   name: 'programs',
@@ -38,7 +38,7 @@ function ownPrograms({ config }: DoctorContext): Finding[] {
       return true;
     }
   });
-  if (absent.length === 0) return [ok('own programs', `${ours.join(', ')} in ${config.binDir}`)];
+  if (absent.length === 0) return [ok('own programs', `in ${config.binDir}`)];
   const remedy = `ln -sfn INSTALL/build/bin ${config.binDir} (INSTALL: where Rankshift lies), or set BinDir`;
   return [missing('own programs', `${absent.join(', ')} not in ${config.binDir}`, remedy)];
 }

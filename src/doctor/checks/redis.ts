@@ -77,7 +77,7 @@ async function settings(client: Redis, { config }: DoctorContext): Promise<Findi
     return [reached, warning('redis settings', detail, remedy)];
   }
   if (faults.length === 0) return [reached, ok('redis settings', 'append-only file always synced, no eviction')];
-  const remedy = `In redis.conf of ${config.redisHost}, then systemctl restart redis-server`;
+  const remedy = `redis.conf of ${config.redisHost}: appendonly yes, appendfsync always, maxmemory-policy noeviction; restart it`;
   return [reached, ...faults.map((fault) => missing('redis settings', fault, remedy))];
 }
 

@@ -52,7 +52,8 @@ async function upperDirectory({ config }: DoctorContext, place: string): Promise
     const options = `lowerdir=${part('lower')},upperdir=${part('upper')},workdir=${part('work')}`;
     const mount = ['mount', '-t', 'overlay', '-o', options, 'overlay', part('merged')];
     const { exitCode, stderr } = await run('unshare', ['--mount', ...mount], { timeoutMs: 10_000, allow: 'any' });
-    if (exitCode !== 0) return missing('state directory', `on ${type}: no overlay: ${stderr.trim()}`, remedy);
+    if (exitCode !== 0)
+      return missing('state directory', `on ${type}: no overlay: ${stderr.trim().split('\n')[0]}`, remedy);
     if (type === 'tmpfs') return warning('state directory', 'on tmpfs: images and containers take memory', remedy);
     return ok('state directory', `${config.stateDir} on ${type} takes overlays`);
   } finally {
