@@ -45,6 +45,14 @@ test('reads a running job of Slurm 24.11', async (t) => {
   });
 });
 
+test('reads what a job of three nodes has on each', async (t) => {
+  const facts = await jobFacts(answering('job-three-nodes.json'), 1);
+  t.deepEqual(facts.nodes, ['n1', 'n2', 'n3']);
+  t.deepEqual(facts.cpusPerNode, { n1: 2, n2: 2, n3: 1 });
+  t.deepEqual(facts.tasksPerNode, { n1: 2, n2: 2, n3: 1 });
+  t.is(facts.memoryPerNode, undefined);
+});
+
 test('a job that Slurm does not know: 24.11 exits 0 with an empty list, older ones exit 1', async (t) => {
   const older = fakeScontrol('older', 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1');
   for (const config of [answering('job-unknown.json'), older]) {

@@ -11,6 +11,7 @@ import { ports } from './ports.ts';
 import { privileges } from './privileges.ts';
 import { programs } from './programs.ts';
 import { redis } from './redis.ts';
+import { service } from './service.ts';
 import { slurm } from './slurm.ts';
 import { storage } from './storage.ts';
 
@@ -30,4 +31,5 @@ export const checks: readonly Check[] = [
   certificates,
   redis,
   ports,
+  service,
 ];
