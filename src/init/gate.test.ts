@@ -103,7 +103,7 @@ for (const build of builds) {
     const received = BigInt((await ends.ask('receive')).replace('received ', ''));
     t.like(ended, { code: 0, stdout: '', stderr: '' });
     const stallMs = Number(received - released) / 1e6;
-    t.true(stallMs < 100, `${stallMs}`);
+    t.true(stallMs < 400, `${stallMs}`);
   });
 
   test(`${build}: usage of the gate`, async (t) => {

@@ -37,7 +37,8 @@ for (const build of builds) {
     t.log(`stall after a hold of 1.9 s: ${plain.stallMs.toFixed(1)} ms, with the wake ${woken.stallMs.toFixed(1)} ms`);
     t.like(woken.ended, { code: 0, stdout: '', stderr: '' });
     t.true(plain.stallMs > 500, `${plain.stallMs}`);
-    t.true(woken.stallMs < 100, `${woken.stallMs}`);
+    // The release itself takes tens of milliseconds here, more on a busy machine.
+    t.true(woken.stallMs < 400, `${woken.stallMs}`);
   });
 
   test(`${build}: drain waits until everything is acknowledged`, async (t) => {

@@ -8,7 +8,7 @@ test.before(async (t) => {
 });
 
 const second = 1_000_000_000n;
-const tolerance = 2n * second;
+const tolerance = 4n * second;
 
 interface Clocks {
   monotonicNs: string;
