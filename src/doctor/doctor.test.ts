@@ -117,7 +117,7 @@ test('Redis that is not there is missing, with the address, and soon', async (t)
   const context = contextOf(`RedisHost=127.0.0.1\nRedisPort=1\nRedisPasswordFile=${password}`, 'agent');
   const [finding] = await redis.examine(context);
   t.is(finding?.status, 'missing');
-  t.regex(finding?.detail ?? '', /127\.0\.0\.1:1/);
+  t.regex(finding?.detail ?? '', /127\.0\.0\.1:1: .*ECONNREFUSED/);
   const [absent] = await redis.examine(contextOf(`RedisPasswordFile=${scratch}/none`, 'agent'));
   t.regex(absent?.detail ?? '', /RedisPasswordFile/);
 });

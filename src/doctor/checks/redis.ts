@@ -21,12 +21,16 @@ export const redis: Check = {
       const remedy = 'rankshift init-cluster makes it on the controller; copy it from there.';
       return [missing('redis', RankshiftError.from(cause).message, remedy)];
     }
-    const client = openOnce(address, address.password);
+    let refused: Error | undefined;
+    const client = openOnce(address, address.password, (error) => {
+      refused = error;
+    });
     try {
       await client.connect();
       return [...(await settings(client, context)), await clockOffset(client), await locked(address)];
     } catch (cause) {
-      return [unreachable(address, cause as Error)];
+      // ioredis rejects with "Connection is closed"; the reason is in the event.
+      return [unreachable(address, refused ?? (cause as Error))];
     } finally {
       client.disconnect();
     }
@@ -34,7 +38,11 @@ export const redis: Check = {
 };
 
 /** A client that tries once and gives up in time; the doctor waits for nobody. */
-function openOnce({ host, port }: RedisAddress, password: string): Redis {
+function openOnce(
+  { host, port }: RedisAddress,
+  password: string,
+  onError: (error: Error) => void = () => undefined,
+): Redis {
   const client = new Redis({
     host,
     port,
@@ -46,8 +54,8 @@ function openOnce({ host, port }: RedisAddress, password: string): Redis {
     enableOfflineQueue: false,
     retryStrategy: () => null,
   });
-  // connect() rejects with it; without a listener ioredis prints it besides.
-  client.on('error', () => undefined);
+  // Without a listener ioredis prints it.
+  client.on('error', onError);
   return client;
 }
 
