@@ -2,11 +2,11 @@ import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { type Config, containerDir } from '../config.ts';
 import { nodeControllers, writeBundle } from '../container/bundle.ts';
+import { cgroupPath } from '../container/find-init.ts';
 import { layerPath } from '../container/images/store.ts';
 import { ownLimits } from '../container/limits.ts';
 import { containerEnvironment, mpiEnvironment, mpirunCommand } from '../container/mpi-environment.ts';
 import { mountRootfs } from '../container/rootfs.ts';
-import { runcId } from '../container/runtime.ts';
 import { resolveSharedPaths } from '../container/shared-paths.ts';
 import type { ContainerSpec } from '../container/spec.ts';
 import { prepareUpper } from '../container/upper.ts';
@@ -99,7 +99,7 @@ function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): Con
       mpi,
     }),
     netns: overlayIdentity(job, index, config).netns,
-    cgroupPath: `/rankshift/${runcId(job, index)}`,
+    cgroupPath: cgroupPath(job, index),
     // Only the nodes can derive it; it lies in no record and in no queue.
     secret: createHmac('sha256', launchKey).update(`launch ${facts.run}`).digest('hex'),
     sharedPaths: [...config.sharedPaths],

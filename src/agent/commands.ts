@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Envelope } from '../channel/envelope.ts';
+import { findInit } from '../container/find-init.ts';
 import { layerPath } from '../container/images/store.ts';
-import { initPid, runcId } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import type { AgentContext } from './context.ts';
@@ -26,7 +26,7 @@ export const handlers: Handlers = {
   },
   signal: async (context, { container, signal }) => {
     const local = await readLocalContainer(context.config, container);
-    const pid = local === null ? null : await initPid(context.config, runcId(local.facts.job, local.facts.index));
+    const pid = local === null ? null : await findInit(local.facts.job, local.facts.index);
     if (pid === null) throw new RankshiftError('E_STALE', `${container} does not run on ${context.node}`);
     process.kill(pid, signal);
   },

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { CheckpointTools } from '../checkpoint/dump.ts';
 import type { ContainerClock } from '../clock/continuity.ts';
 import { type Config, containerDir, migrationDir } from '../config.ts';
-import { containerCgroup, initPid, runcId, runcRoot } from '../container/runtime.ts';
+import { cgroupDirectory, findInit } from '../container/find-init.ts';
+import { runcId, runcRoot } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ContainerFacts } from '../migration/commands.ts';
 import { type Identity, overlayIdentity } from '../network/identity.ts';
@@ -30,14 +31,11 @@ const showSchema = z.object({ monotonicNs: z.string(), boottimeNs: z.string() })
 export async function describeLocal(context: AgentContext, facts: ContainerFacts): Promise<LocalHandle> {
   const { config } = context;
   const id = runcId(facts.job, facts.index);
-  const pid = await initPid(config, id);
+  const [pid, cgroup] = await Promise.all([findInit(facts.job, facts.index), cgroupDirectory(facts.job, facts.index)]);
   if (pid === null)
     throw new RankshiftError('E_JOB_ENDED', `container ${facts.id} does not run on ${context.node} any more`);
   const nodeProgram = nodeProgramOf(config);
-  const [cgroup, shown] = await Promise.all([
-    containerCgroup(pid),
-    run(nodeProgram, ['timens', '--show', String(pid)]).then((result) => showSchema.parse(JSON.parse(result.stdout))),
-  ]);
+  const shown = showSchema.parse(JSON.parse((await run(nodeProgram, ['timens', '--show', String(pid)])).stdout));
   const identity = overlayIdentity(facts.job, facts.index, config);
   return {
     facts,

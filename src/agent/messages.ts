@@ -31,13 +31,18 @@ export type Opening = z.infer<typeof openingSchema>;
 
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
+const imageFileSchema = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,120}$/),
+  size: z.number().int().min(0),
+});
+
 /** Requests on a link or control channel, source to target. */
 export const toTargetSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('clock') }),
   /** Bulk bytes follow, to be thrown away. */
   z.strictObject({ op: z.literal('load') }),
-  /** One metadata image of CRIU follows as bulk bytes. */
-  z.strictObject({ op: z.literal('image'), name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,120}$/) }),
+  /** CRIU's metadata images follow as bulk bytes, in this order. */
+  z.strictObject({ op: z.literal('images'), files: z.array(imageFileSchema).max(100_000) }),
   z.strictObject({
     op: z.literal('restore'),
     /** Clocks of the restored container against the target node's clocks. */

@@ -1,4 +1,5 @@
 import { containerDir } from '../config.ts';
+import { cgroupDirectory } from '../container/find-init.ts';
 import { unmountRootfs } from '../container/rootfs.ts';
 import { deleteContainer, killContainer, runcId } from '../container/runtime.ts';
 import { parseContainerId } from '../migration/container.ts';
@@ -21,7 +22,7 @@ export async function removeContainer(context: AgentContext, container: string):
   // Where there is no port any more there is nothing to hold.
   await hold(identity).catch(() => undefined);
   const id = runcId(parsed.job, parsed.index);
-  await killContainer(config, id);
+  await killContainer(config, id, await cgroupDirectory(parsed.job, parsed.index));
   await deleteContainer(config, id);
   await unplug(identity);
   await unmountRootfs(containerDir(config, container));

@@ -1,5 +1,6 @@
 import type { Envelope } from '../channel/envelope.ts';
 import { dump } from '../checkpoint/dump.ts';
+import { writeCriuConfig } from '../checkpoint/restore.ts';
 import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
@@ -9,6 +10,7 @@ import { hold } from '../network/hold.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
 import { Timeline } from '../telemetry/timeline.ts';
+import { criuConfigFile } from './build-container.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
@@ -127,6 +129,7 @@ class SourceRun {
         return control.next(clockAnswerSchema, { timeoutMs: 2000 });
       }),
     );
+    await writeCriuConfig(criuConfigFile(context.config, order.container), null);
     this.#relay = await openPageRelay(pages);
     this.#link = new ControlLink(control);
     await this.#breakpoint('before-freeze');

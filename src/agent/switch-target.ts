@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Channel } from '../channel/channel.ts';
 import { decideGate, gateReached } from '../checkpoint/gate.ts';
 import { migrationDir } from '../config.ts';
@@ -13,7 +12,7 @@ import type { AgentContext } from './context.ts';
 import { type Role, readRole, writeRole } from './files.ts';
 import { imageDirOf } from './local-handle.ts';
 import { type ToTarget, toTargetSchema } from './messages.ts';
-import { receiveImage } from './receive-image.ts';
+import { receiveImages } from './receive-images.ts';
 import { Restoration } from './restoration.ts';
 import type { TargetSession } from './target-sessions.ts';
 
@@ -87,7 +86,7 @@ async function receive(
     for (;;) {
       const message = await channel.next(toTargetSchema, { timeoutMs: longestStepMs });
       if (message.op === 'clock') await answerClock(channel);
-      if (message.op === 'image') await receiveImage(channel, join(imageDir, message.name));
+      if (message.op === 'images') await receiveImages(channel, imageDir, message.files);
       if (message.op === 'restore') return message;
     }
   };

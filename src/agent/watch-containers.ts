@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { containerDir } from '../config.ts';
+import { findInit } from '../container/find-init.ts';
 import { readExit } from '../container/output.ts';
-import { initPid, runcId } from '../container/runtime.ts';
 import type { Report } from '../migration/reports.ts';
 import { within } from '../store/connection.ts';
 import { readContainer } from '../store/containers.ts';
@@ -49,7 +49,7 @@ async function noticeEnd(
   const key = `${facts.id}/${facts.run}`;
   const known = pids.get(key);
   if (reported.has(key) || (known !== undefined && existsSync(`/proc/${known}`))) return;
-  const pid = await initPid(config, runcId(facts.job, facts.index));
+  const pid = await findInit(facts.job, facts.index);
   if (pid !== null) {
     pids.set(key, pid);
     return;

@@ -24,7 +24,8 @@ export async function containerCgroup(pid: number): Promise<string> {
   return join(mount.point, relative(mount.root, path));
 }
 
-async function cgroupMount(): Promise<{ point: string; root: string } | null> {
+/** Where this node has its cgroup2 hierarchy, or null. */
+export async function cgroupMount(): Promise<{ point: string; root: string } | null> {
   for (const line of (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')) {
     if (!line.includes(' - cgroup2 ')) continue;
     const [, , , root = '/', point = ''] = line.split(' ');

@@ -139,8 +139,8 @@ async function conclude(
     await finish(context, { ...record, state: 'finishing', result }, apply);
     return;
   }
-  await settleTarget(context, record);
   const latest = await readMigration(context.redis, record.id);
+  await settleTarget(context, latest);
   if (latest.cancelRequested) {
     await apply({ type: 'cancelled', at: Date.now() });
     return;
@@ -181,7 +181,7 @@ async function giveUp(
     await apply({ type: 'refused', at: Date.now(), error: error.toJSON() });
     return;
   }
-  if (record.state === 'preparing') await settleTarget(context, record).catch(() => undefined);
+  if (record.state === 'preparing') await settleTarget(context, await readMigration(context.redis, record.id));
   const serialized = { ...error.toJSON(), phase: error.details.phase ?? record.state };
   if (record.state === 'preparing') {
     await apply({ type: 'rolled-back', at: Date.now(), error: { ...serialized, container: 'running on source' } });
