@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,12 +54,40 @@ static void announce(void)
 	close(fd);
 }
 
+/* The fields of /proc/PID/stat that say who a process is: its name, and its parent. -1 if it is gone. */
+static int identify(pid_t pid, char name[17], pid_t *parent)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	FILE *stat = fopen(path, "re");
+	int fields = stat == NULL ? 0 : fscanf(stat, "%*d (%16[^)]) %*c %d", name, parent);
+	if (stat != NULL)
+		fclose(stat);
+	return fields == 2 ? 0 : -1;
+}
+
+/* CRIU runs its script by sh -c, and dash stays between the two: then CRIU is the shell's parent. -1: not to be had. */
+static int open_criu(void)
+{
+	char name[17];
+	pid_t criu = getppid(), parent;
+	if (identify(criu, name, &parent) == 0 &&
+	    (strcmp(name, "sh") == 0 || strcmp(name, "dash") == 0 || strcmp(name, "bash") == 0))
+		criu = parent;
+	return (int)syscall(SYS_pidfd_open, criu, 0);
+}
+
 /* Reads one line; what does not fit is dropped, so that it can be no decision. */
-static void read_line(int fd, char line[16])
+static void read_line(int fd, int criu, char line[16])
 {
 	size_t length = 0;
 	for (;;) {
 		char byte;
+		struct pollfd either[] = { { .fd = fd, .events = POLLIN }, { .fd = criu, .events = POLLIN } };
+		if (poll(either, 2, -1) < 0)
+			continue;
+		if (either[1].revents != 0)
+			_exit(1); /* CRIU is dead: nobody would read our answer, and nobody may think that we wait */
 		ssize_t got = read(fd, &byte, 1);
 		if (got < 0 && errno != EINTR)
 			fail(1, "cannot read the gate: %s", strerror(errno));
@@ -80,8 +109,9 @@ static int wait_for_decision(void)
 	/* The end of the agent, by whatever signal its group got, is no decision. */
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
-	/* CRIU's own death ends the restore, and nobody would read our answer. */
+	/* The shell's death is a refusal to CRIU, and CRIU's own death ends the restore. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	int criu = open_criu();
 	if (mkfifo(in_directory(path, "gate.fifo"), 0600) < 0 && errno != EEXIST)
 		fail(1, "cannot make %s: %s", path, strerror(errno));
 	/* Read and write: without a writer of its own the FIFO would end whenever the agent does. */
@@ -92,12 +122,15 @@ static int wait_for_decision(void)
 	if (!S_ISFIFO(status.st_mode))
 		fail(1, "%s is no FIFO", path);
 	announce();
-	/* CRIU's descriptors hold namespaces and images; only the gate stays. */
-	if (fd != 0)
-		dup2(fd, 0);
-	syscall(SYS_close_range, 1U, ~0U, 0U);
+	/* CRIU's descriptors hold namespaces and images; the gate keeps the FIFO, and CRIU's pidfd. */
+	fd = fcntl(fd, F_DUPFD, 10); /* out of the way, should CRIU have started us without 0 and 1 */
+	criu = criu < 0 ? -1 : fcntl(criu, F_DUPFD, 10);
+	dup2(fd, 0);
+	if (criu >= 0)
+		criu = dup2(criu, 1);
+	syscall(SYS_close_range, criu >= 0 ? 2U : 1U, ~0U, 0U);
 	for (;;) {
-		read_line(0, line);
+		read_line(0, criu, line);
 		if (strcmp(line, "open") == 0)
 			return 0;
 		if (strcmp(line, "refuse") == 0)

@@ -1,10 +1,12 @@
 import {
+  closeSync,
   constants,
   existsSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -21,7 +23,11 @@ test.before(async (t) => {
 /** Writes into the gate as the agent does: only where a gate is waiting. */
 function decide(directory: string, text: string): void {
   const fd = openSync(`${directory}/gate.fifo`, constants.O_WRONLY | constants.O_NONBLOCK);
-  writeSync(fd, text);
+  try {
+    writeSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 for (const build of builds) {
@@ -39,8 +45,9 @@ for (const build of builds) {
       await until(() => existsSync(`${directory}/gate.ready`));
       t.is(readFileSync(`${directory}/gate.ready`, 'utf8'), '4711\n');
       const fds = `/proc/${child.pid}/fd`;
-      await until(() => readdirSync(fds).length === 1);
+      await until(() => readdirSync(fds).length === 2);
       t.is(readlinkSync(`${fds}/0`), `${directory}/gate.fifo`);
+      t.is(readlinkSync(`${fds}/1`), 'anon_inode:[pidfd]');
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) child.kill(signal);
       decide(directory, 'nonsense\n\nopenopenopenopenopen\nrefused\nope');
       await sleep(100);
@@ -51,22 +58,29 @@ for (const build of builds) {
     });
   }
 
-  test(`${build}: the gate ends with CRIU`, async (t) => {
-    const directory = temporaryDirectory(t);
-    const env = { CRTOOLS_SCRIPT_ACTION: 'post-restore', CRTOOLS_INIT_PID: '1' };
-    const criu = start('sh', ['-c', `${node} gate ${directory}; exit 9`], { env });
-    await until(() => existsSync(`${directory}/gate.ready`));
-    criu.child.kill('SIGKILL');
-    await until(() => {
-      try {
-        decide(directory, 'x\n');
-        return false;
-      } catch (error) {
-        return (error as NodeJS.ErrnoException).code === 'ENXIO';
-      }
+  for (const [between, script] of [
+    ['a shell between them', 'sh -c "$1; exit 9"; exit 8'],
+    ['nothing between them', '"$1"; exit 9'],
+  ] as const) {
+    test(`${build}: the gate, called by its link, ends with CRIU; ${between}`, async (t) => {
+      const directory = temporaryDirectory(t);
+      symlinkSync(node, `${directory}/rankshift-gate`);
+      const env = { CRTOOLS_SCRIPT_ACTION: 'post-restore', CRTOOLS_INIT_PID: '1' };
+      const criu = start('sh', ['-c', script, 'criu', `${directory}/rankshift-gate`], { env });
+      await until(() => existsSync(`${directory}/gate.ready`));
+      decide(directory, 'nonsense\n');
+      criu.child.kill('SIGKILL');
+      await until(() => {
+        try {
+          decide(directory, 'nonsense\n');
+          return false;
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code === 'ENXIO';
+        }
+      });
+      t.pass();
     });
-    t.pass();
-  });
+  }
 
   test(`${build}: every other action is logged and passes`, async (t) => {
     const directory = temporaryDirectory(t);
