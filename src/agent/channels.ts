@@ -12,7 +12,7 @@ import { overlayIdentity } from '../network/identity.ts';
 import { repoint } from '../network/repoint.ts';
 import { mountContainer } from './build-container.ts';
 import type { AgentContext } from './context.ts';
-import { readRole } from './files.ts';
+import { readLocalContainer, readRole } from './files.ts';
 import { answerLink } from './link.ts';
 import { openingSchema, repointRequestSchema } from './messages.ts';
 import { serveOutput } from './output.ts';
@@ -40,6 +40,8 @@ export class ChannelServer {
         case 'link':
           await channel.send({ op: 'ready' });
           return await answerLink(channel);
+        case 'facts':
+          return await this.#facts(channel, opening.container);
         case 'refresh':
           await channel.send({ op: 'ready' });
           await refreshPlaces(this.#context, opening.job);
@@ -123,6 +125,13 @@ export class ChannelServer {
     const session = checkPeer(this.#sessions.get(migration), channel);
     await channel.send({ op: 'ready' });
     session.takePages(await channel.raw());
+  }
+
+  async #facts(channel: Channel, container: string): Promise<void> {
+    const local = await readLocalContainer(this.#context.config, container);
+    if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${this.#context.node}`);
+    await channel.send({ op: 'ready' });
+    await channel.send({ op: 'facts', facts: local.facts });
   }
 
   async #repoint(channel: Channel, envelope: Envelope): Promise<void> {

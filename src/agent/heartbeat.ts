@@ -1,16 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg, release } from 'node:os';
 import { criuSelfTest } from '../checkpoint/self-test.ts';
 import { type Heartbeat, heartbeatMs, writeHeartbeat } from '../store/nodes.ts';
+import { cpuFeatures } from '../topology/cpu.ts';
 import type { AgentContext } from './context.ts';
 
 /** Says every second that this agent lives, and how its node does. CRIU's self-test runs once, at the start. */
 export async function startHeartbeat(context: AgentContext): Promise<void> {
   const { config, log } = context;
   const instance = randomUUID();
-  const cpuFlags = /^flags\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? [];
+  // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
+  const cpuFlags = (await cpuFeatures()).flags;
   let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
   const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(
     (result) => {

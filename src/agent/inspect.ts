@@ -25,7 +25,7 @@ export async function inspect(
   ]);
   return {
     facts: local.facts,
-    memoryBytes: found.memory.rssBytes + found.memory.shmemBytes,
+    memoryBytes: found.memory.pssBytes,
     upperBytes,
     processes: pids.length,
     reasons: found.reasons.map(({ code, message }) => ({ code, message })),

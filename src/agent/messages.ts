@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { envelopeSchema } from '../channel/envelope.ts';
+import { containerFactsSchema } from '../migration/commands.ts';
 import {
   containerIdSchema,
   migrationIdSchema,
@@ -16,6 +17,8 @@ export const openingSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('link') }),
   /** Control channel of a switch, source to target; the controller's signed order comes with it. */
   z.strictObject({ op: z.literal('switch'), envelope: envelopeSchema }),
+  /** What the container is: the target of a move asks its source, so that nothing in Redis can make it up. */
+  z.strictObject({ op: z.literal('facts'), container: containerIdSchema }),
   /** Becomes a raw stream for CRIU's page server. */
   z.strictObject({ op: z.literal('pages'), migration: migrationIdSchema }),
   /** The container's upper directory as an archive. */
@@ -29,6 +32,7 @@ export const openingSchema = z.discriminatedUnion('op', [
 ]);
 export type Opening = z.infer<typeof openingSchema>;
 
+export const factsAnswerSchema = z.strictObject({ op: z.literal('facts'), facts: containerFactsSchema });
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({

@@ -2,13 +2,15 @@ import { startPageServer } from '../checkpoint/page-server.ts';
 import { containerDir } from '../config.ts';
 import { prepareContainerDir } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
-import type { CommandPayload } from '../migration/commands.ts';
+import type { AgentAddress, CommandPayload, ContainerFacts } from '../migration/commands.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { buildBundle, buildNetwork } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, writeRole } from './files.ts';
 import { imageDirOf, workDirOf } from './local-handle.ts';
+import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
+import { connectFor } from './switch-connections.ts';
 
 /** Room for CRIU's own files beside the pages. */
 const metadataBytes = 268_435_456;
@@ -20,16 +22,17 @@ const metadataBytes = 268_435_456;
  */
 export async function prepare(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
   const { config, node } = context;
-  const { migration, facts, epoch, source, places, memoryBytes } = order;
-  if ((await readLocalContainer(config, facts.id)) !== null) {
-    throw new RankshiftError('E_BUSY', `${node} has a container ${facts.id} already`);
+  const { migration, container, epoch, source, places, memoryBytes } = order;
+  if ((await readLocalContainer(config, container)) !== null) {
+    throw new RankshiftError('E_BUSY', `${node} has a container ${container} already`);
   }
+  const facts = await askFacts(context, source, container);
   await writeRole(config, {
     role: 'target',
     migration,
     container: facts.id,
     epoch,
-    source,
+    source: source.node,
     target: node,
     facts,
     clock: null,
@@ -42,4 +45,17 @@ export async function prepare(context: AgentContext, order: CommandPayload<'prep
   const imageDir = imageDirOf(config, migration);
   context.pageServers.set(migration, startPageServer(config.criuPath, imageDir, workDirOf(config, migration)));
   await breakpoint(config, 'target-prepared');
+}
+
+/** The source's own word over the channel: what lies in Redis could be anybody's. */
+async function askFacts(context: AgentContext, source: AgentAddress, container: string): Promise<ContainerFacts> {
+  const channel = await connectFor(context, source, { op: 'facts', container });
+  try {
+    const { facts } = await channel.next(factsAnswerSchema, { timeoutMs: 5000 });
+    if (facts.id !== container)
+      throw new RankshiftError('E_LINK', `${source.node} answered for ${facts.id} instead of ${container}`);
+    return facts;
+  } finally {
+    channel.destroy();
+  }
 }

@@ -19,7 +19,19 @@ export interface MpirunOptions extends MpiOptions {
  */
 export function mpirunCommand({ ranks, program, args }: MpirunOptions): string[] {
   const hostfile = `${ownDirectory}/hostfile`;
-  return ['mpirun', '--hostfile', hostfile, '-n', String(ranks), '--bind-to', 'none', program, ...args];
+  // --leave-session-attached: otherwise a second prted waits in every container for the whole job.
+  return [
+    'mpirun',
+    '--leave-session-attached',
+    '--hostfile',
+    hostfile,
+    '-n',
+    String(ranks),
+    '--bind-to',
+    'none',
+    program,
+    ...args,
+  ];
 }
 
 /**
@@ -34,6 +46,10 @@ export function mpiEnvironment({ hosts, oversubscribed = false }: MpiOptions): R
     // Every daemon is started by the first container's mpirun: a chain of daemons would start later, not sooner.
     PRTE_MCA_plm_ssh_no_tree_spawn: '1',
     PRTE_MCA_prte_if_include: 'eth0',
+    // What stands beside the ranks is frozen and dumped with them: few threads, few mappings (docs/c-programs.md).
+    PRTE_MCA_odls_base_max_threads: '0',
+    HWLOC_PLUGINS_PATH: ownDirectory,
+    PMIX_MCA_gds: 'hash',
     OMPI_MCA_pml: 'ob1',
     OMPI_MCA_btl: sharedMemory ? 'tcp,self,sm' : 'tcp,self',
     OMPI_MCA_btl_tcp_if_include: 'eth0',

@@ -72,7 +72,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   await context.commands.send(
     plan.target,
     'prepare',
-    { migration: id, facts: inspection.facts, epoch: container.epoch, source: plan.source, places, memoryBytes },
+    { migration: id, container: container.id, epoch: container.epoch, source: order.source, places, memoryBytes },
     { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
   );
   if (await cancelled(context, id, apply, () => settleTarget(context, { ...start, target: plan.target }))) return;

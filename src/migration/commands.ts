@@ -84,9 +84,9 @@ export const commandSchemas = {
   probe: z.strictObject({ layers: z.array(z.string()).max(127) }),
   prepare: z.strictObject({
     migration: migrationIdSchema,
-    facts: containerFactsSchema,
+    container: containerIdSchema,
     epoch: z.number().int().min(1),
-    source: nodeNameSchema,
+    source: agentAddressSchema,
     places: placesSchema,
     memoryBytes: z.number().int().min(0),
   }),

@@ -74,7 +74,7 @@ test('the chosen target can always take the container, and is never the source',
       name: fc.constantFrom('n1', 'n2', 'n3', 'n4', 'n5'),
       agentAlive: fc.boolean(),
       containers: fc.nat(3),
-      slurmStates: fc.constantFrom(['idle'], ['allocated'], ['idle', 'drain'], ['down'], []),
+      slurmStates: fc.constantFrom<string[]>(['idle'], ['allocated'], ['idle', 'drain'], ['down'], []),
       memoryAvailableBytes: fc.nat(16).map((count) => count * gib),
     })
     .map(({ name, ...fields }) => node(name, fields));

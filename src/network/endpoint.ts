@@ -9,6 +9,16 @@ import { holdLine, release } from './hold.ts';
 import type { Identity } from './identity.ts';
 import { quiet } from './overlay.ts';
 
+/**
+ * The shortest retransmission time-out inside a job, 200 ms otherwise (ip-route(8), tcp(7)). The wake takes a peer's
+ * backoff back to its first interval only, so this bounds what a peer may wait beyond a short downtime. With `quickack`
+ * nothing is acknowledged late, which such a short time-out would take for a loss. Figures: docs/c-programs.md.
+ */
+const routeMetrics = 'rto_min 20ms quickack 1';
+
+/** The network of an address of the /16 overlay. */
+const networkOf = (ip: string) => ip.replace(/\.\d+\.\d+$/, '.0.0');
+
 /** Where iproute2 keeps the names of network namespaces. */
 export const netnsDir = '/run/netns';
 
@@ -80,6 +90,9 @@ async function connect({ netns, bridge, hostInterface, mac }: Identity, mtu: num
 function addresses({ ip, prefix }: Identity, peers: readonly Identity[]): { words: string }[] {
   return [
     { words: `addr add ${ip}/${prefix} dev eth0` },
+    {
+      words: `route change ${networkOf(ip)}/${prefix} dev eth0 proto kernel scope link src ${ip} ${routeMetrics}`,
+    },
     ...peers.map((peer) => ({ words: `neigh replace ${peer.ip} lladdr ${peer.mac} dev eth0 nud permanent` })),
   ];
 }

@@ -17,7 +17,8 @@ export const users = ['alice', 'bob'];
 const rankshiftCommand = `#!/bin/sh
 main=/opt/rankshift/dist/cli/main.js
 [ -e "$main" ] || main=/opt/rankshift/src/cli/main.ts
-exec /opt/rankshift/node_modules/.bin/node "$main" "$@"
+# A small young generation: bulk streams would only fill a large one with dead buffers.
+exec /opt/rankshift/node_modules/.bin/node --max-semi-space-size=1 "$main" "$@"
 `;
 
 /**
