@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
   gathered = npb_allocate((size_t)n, sizeof *gathered);
   bool verified = true;
   double zeta = 0;
-  for (int repeat = 1; repeat <= run.repeat; repeat++) {
+  for (int repeat = 1; npb_again(&run, repeat); repeat++) {
     npb_section_start(&run, repeat);
     zeta = estimate(classes[class].iterations, classes[class].shift);
     npb_section_end(&run);

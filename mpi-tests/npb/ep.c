@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
   npb_require_ranks(&run, (int)blocks);
   bool verified = true;
   struct tally tally = {0};
-  for (int repeat = 1; repeat <= run.repeat; repeat++) {
+  for (int repeat = 1; npb_again(&run, repeat); repeat++) {
     npb_section_start(&run, repeat);
     tally = tally_all(&run, blocks);
     npb_section_end(&run);

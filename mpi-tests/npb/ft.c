@@ -162,7 +162,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < 4; i++) *grids[i] = npb_allocate(points, sizeof(complex_number));
   bool verified = true;
   complex_number sums[FT_MOST_ITERATIONS];
-  for (int repeat = 1; repeat <= run.repeat; repeat++) {
+  for (int repeat = 1; npb_again(&run, repeat); repeat++) {
     npb_section_start(&run, repeat);
     solve(class->iterations, sums);
     npb_section_end(&run);

@@ -163,7 +163,7 @@ int main(int argc, char **argv) {
   not_above = npb_allocate((size_t)1 << classes[class].log_max_key, sizeof *not_above);
   bool verified = true;
   uint64_t checksum = 0;
-  for (int repeat = 1; repeat <= run.repeat; repeat++) {
+  for (int repeat = 1; npb_again(&run, repeat); repeat++) {
     int64_t mine[ITERATIONS][TESTS], all[ITERATIONS][TESTS];
     generate(); /* the iterations overwrite keys, so each repetition starts from fresh ones */
     npb_section_start(&run, repeat);

@@ -116,7 +116,7 @@ int main(int argc, char **argv) {
   place_charges();
   bool verified = true;
   double norm = 0;
-  for (int repeat = 1; repeat <= run.repeat; repeat++) {
+  for (int repeat = 1; npb_again(&run, repeat); repeat++) {
     npb_section_start(&run, repeat);
     norm = solve(class);
     npb_section_end(&run);

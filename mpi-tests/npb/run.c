@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -7,7 +8,12 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "clock_offset.h"
+
 static const char classes[] = "SWAB";
+
+/* Ping-pongs with each rank for one sample of --drift: some 10 ms, of which the shortest counts. */
+static const int exchanges = 100;
 
 /* Every rank reaches this with the same arguments, so all of them can end in good order; only rank 0 speaks. */
 static void refuse(const struct npb_run *run, const char *message) {
@@ -16,20 +22,41 @@ static void refuse(const struct npb_run *run, const char *message) {
   exit(2);
 }
 
+/* A whole number from 1 to `most`, else 0. */
+static int number(const char *text, int most) {
+  char *end = NULL;
+  long value = text == NULL ? 0 : strtol(text, &end, 10);
+  return value >= 1 && value <= most && *end == '\0' ? (int)value : 0;
+}
+
+static bool take_arguments(struct npb_run *run, int argc, char **argv) {
+  if (argc < 2 || strlen(argv[1]) != 1 || strchr(classes, argv[1][0]) == NULL) return false;
+  run->class = argv[1][0];
+  for (int i = 2; i < argc; i++) {
+    if (strcmp(argv[i], "--drift") == 0) {
+      run->drift = true;
+    } else if (strcmp(argv[i], "--repeat") == 0) {
+      run->repeat = number(argv[++i], 1000000);
+      if (run->repeat == 0) return false;
+    } else if (strcmp(argv[i], "--seconds") == 0) {
+      run->lasts = number(argv[++i], 86400);
+      if (run->lasts == 0) return false;
+    } else {
+      return false;
+    }
+  }
+  if (run->repeat == 0) run->repeat = run->lasts > 0 ? 1000000 : 1;
+  return true;
+}
+
 void npb_start(struct npb_run *run, int argc, char **argv, const char *kernel) {
   MPI_Init(&argc, &argv);
-  *run = (struct npb_run){.kernel = kernel, .repeat = 1};
+  *run = (struct npb_run){.kernel = kernel};
   MPI_Comm_rank(MPI_COMM_WORLD, &run->rank);
   MPI_Comm_size(MPI_COMM_WORLD, &run->ranks);
-  bool good = argc >= 2 && strlen(argv[1]) == 1 && strchr(classes, argv[1][0]) != NULL;
-  if (good && argc > 2) {
-    char *end = NULL;
-    long repeat = argc == 4 && strcmp(argv[2], "--repeat") == 0 ? strtol(argv[3], &end, 10) : 0;
-    good = end != NULL && *end == '\0' && repeat >= 1 && repeat <= 1000000;
-    run->repeat = (int)repeat;
-  }
-  if (!good) refuse(run, "usage: ep|is|cg|mg|ft S|W|A|B [--repeat N]");
-  run->class = argv[1][0];
+  if (!take_arguments(run, argc, argv))
+    refuse(run, "usage: ep|is|cg|mg|ft S|W|A|B [--repeat N] [--seconds S] [--drift]");
+  run->begun = MPI_Wtime();
   if (run->rank == 0) printf("NPB %s class=%c ranks=%d repeat=%d\n", kernel, run->class, run->ranks, run->repeat);
 }
 
@@ -54,7 +81,29 @@ void *npb_allocate(size_t count, size_t size) {
   return memory;
 }
 
+bool npb_again(const struct npb_run *run, int repeat) {
+  if (repeat > run->repeat) return false;
+  if (repeat == 1 || run->lasts == 0) return true;
+  int again = MPI_Wtime() - run->begun < run->lasts;
+  MPI_Bcast(&again, 1, MPI_INT, 0, MPI_COMM_WORLD);
+  return again;
+}
+
+static void print_drift(const struct npb_run *run) {
+  if (run->rank != 0) {
+    clock_offset_answer();
+    return;
+  }
+  for (int rank = 1; rank < run->ranks; rank++) {
+    struct clock_offset sample = clock_offset_measure(rank, exchanges);
+    printf("drift rank=%d offset_ns=%.0f error_ns=%.0f realtime_ns=%" PRId64 "\n", rank, sample.offset * 1e9,
+           sample.error * 1e9, sample.realtime_ns);
+  }
+  fflush(stdout);
+}
+
 void npb_section_start(struct npb_run *run, int repeat) {
+  if (run->drift) print_drift(run);
   MPI_Barrier(MPI_COMM_WORLD);
   run->started = MPI_Wtime();
   if (run->rank == 0) printf("repeat %d\n", repeat);

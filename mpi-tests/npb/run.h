@@ -8,14 +8,17 @@
 struct npb_run {
   const char *kernel;
   char class; /* S, W, A or B */
-  int repeat; /* how often the timed section runs */
+  int repeat;   /* how often the timed section runs at most */
+  int lasts;    /* seconds after which no repeat begins; 0: no limit */
+  bool drift;   /* print the clock offsets of all ranks at the start of each repeat */
+  double begun; /* MPI_Wtime at the start of the program, seconds */
   int rank;
   int ranks;
   double started; /* MPI_Wtime at the start of the timed section, seconds */
   double seconds; /* sum over the timed sections that ended */
 };
 
-/* MPI_Init and arguments: CLASS [--repeat N]. Ends the program with exit code 2 on bad usage. */
+/* MPI_Init and arguments: CLASS [--repeat N] [--seconds S] [--drift]. Ends the program with code 2 on bad usage. */
 void npb_start(struct npb_run *run, int argc, char **argv, const char *kernel);
 
 /* Ends the program with exit code 2 where the decomposition has no work for all ranks. */
@@ -30,7 +33,13 @@ long npb_block_start(long count, int part, int parts);
 /* calloc that ends the job when there is no memory. */
 void *npb_allocate(size_t count, size_t size);
 
-/* Starts and ends a timed section; all ranks call both. */
+/* Whether the repeat of this number (from 1) is to run: by --repeat, and by --seconds on rank 0's clock. Collective. */
+bool npb_again(const struct npb_run *run, int repeat);
+
+/*
+ * Starts and ends a timed section; all ranks call both. With --drift the start prints, for each rank but 0,
+ * `drift rank=R offset_ns=N error_ns=N realtime_ns=N` (clock_offset.h).
+ */
 void npb_section_start(struct npb_run *run, int repeat);
 void npb_section_end(struct npb_run *run);
 
