@@ -11,7 +11,7 @@ const answerSchema = z.object({ drained: z.boolean(), waitedMs: z.number(), pend
  */
 export async function drain(context: AgentContext, handle: LocalHandle): Promise<z.infer<typeof answerSchema>> {
   const { drainMs } = context.config;
-  const result = await run(handle.tools.nodeProgram, ['drain', handle.netnsPath, String(drainMs)], {
+  const result = await run(handle.nodeProgram, ['drain', handle.netnsPath, String(drainMs)], {
     timeoutMs: drainMs + 2000,
   });
   return answerSchema.parse(JSON.parse(result.stdout));

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { CheckpointTools } from '../checkpoint/dump.ts';
+import { type Externals, readExternals } from '../checkpoint/externals.ts';
 import type { ContainerClock } from '../clock/continuity.ts';
 import { type Config, containerDir, migrationDir } from '../config.ts';
 import { cgroupDirectory, findInit } from '../container/find-init.ts';
-import { runcId, runcRoot } from '../container/runtime.ts';
+import { rootfsPath, upperPath } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ContainerFacts } from '../migration/commands.ts';
 import { type Identity, overlayIdentity } from '../network/identity.ts';
@@ -20,7 +20,11 @@ export interface LocalHandle {
   upper: string;
   /** Offsets of the container's clocks against this node's. */
   clock: ContainerClock;
-  tools: CheckpointTools & { runcId: string; initPid: number };
+  rootfs: string;
+  initPid: number;
+  nodeProgram: string;
+  /** What CRIU must be told of the world outside the container. */
+  externals: Externals;
   imageDir(migration: string): string;
   workDir(migration: string): string;
 }
@@ -30,21 +34,25 @@ const showSchema = z.object({ monotonicNs: z.string(), boottimeNs: z.string() })
 /** Looks a running container of this node up. @throws RankshiftError where it does not run here. */
 export async function describeLocal(context: AgentContext, facts: ContainerFacts): Promise<LocalHandle> {
   const { config } = context;
-  const id = runcId(facts.job, facts.index);
+  const directory = containerDir(config, facts.id);
   const [pid, cgroup] = await Promise.all([findInit(facts.job, facts.index), cgroupDirectory(facts.job, facts.index)]);
   if (pid === null)
     throw new RankshiftError('E_JOB_ENDED', `container ${facts.id} does not run on ${context.node} any more`);
   const nodeProgram = nodeProgramOf(config);
   const shown = showSchema.parse(JSON.parse((await run(nodeProgram, ['timens', '--show', String(pid)])).stdout));
+  const externals = await readExternals(join(directory, 'bundle'), pid);
   const identity = overlayIdentity(facts.job, facts.index, config);
   return {
     facts,
     identity,
     netnsPath: join('/run/netns', identity.netns),
     cgroup,
-    upper: join(containerDir(config, facts.id), 'upper'),
+    upper: upperPath(directory),
     clock: { monotonicNs: BigInt(shown.monotonicNs), boottimeNs: BigInt(shown.boottimeNs) },
-    tools: { runc: config.runcPath, runcRoot: runcRoot(config), nodeProgram, runcId: id, initPid: pid },
+    rootfs: rootfsPath(directory),
+    initPid: pid,
+    nodeProgram,
+    externals,
     imageDir: (migration) => imageDirOf(config, migration),
     workDir: (migration) => workDirOf(config, migration),
   };

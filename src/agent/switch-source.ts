@@ -1,5 +1,6 @@
+import type { Duplex } from 'node:stream';
 import type { Envelope } from '../channel/envelope.ts';
-import { dump } from '../checkpoint/dump.ts';
+import { startDump } from '../checkpoint/dump.ts';
 import { writeCriuConfig } from '../checkpoint/restore.ts';
 import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
@@ -19,7 +20,7 @@ import { readLocalContainer, writeRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
-import { openPageRelay, type PageRelay } from './page-relay.ts';
+import { type PageRelay, relayPages } from './page-relay.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { sendImages } from './send-images.ts';
 import { settleSource } from './settle-source.ts';
@@ -122,7 +123,7 @@ class SourceRun {
     await this.#breakpoint('connect');
     const connections = await timeline.span('connect', () => connectSwitch(context, order, envelope));
     this.#connections = connections;
-    const { control, pages } = connections;
+    const { control } = connections;
     this.#clocks = await timeline.span('clocks', () =>
       measureClocks(async () => {
         await control.send({ op: 'clock' });
@@ -130,7 +131,6 @@ class SourceRun {
       }),
     );
     await writeCriuConfig(criuConfigFile(context.config, order.container), null);
-    this.#relay = await openPageRelay(pages);
     this.#link = new ControlLink(control);
     await this.#breakpoint('before-freeze');
   }
@@ -138,8 +138,8 @@ class SourceRun {
   /** The downtime window, as far as the source has to do with it. */
   async freezeAndSend(): Promise<void> {
     const { context, order, timeline, handle, result } = this;
-    const [connections, link, relay, clocks] = [this.#connections, this.#link, this.#relay, this.#clocks];
-    if (connections === null || link === null || relay === null || clocks === null) throw new Error('not prepared');
+    const [connections, link, clocks] = [this.#connections, this.#link, this.#clocks];
+    if (connections === null || link === null || clocks === null) throw new Error('not prepared');
     this.#frozenNs = timeline.mark('frozen');
     await timeline.span('freeze', () => freeze(handle.cgroup));
     const nodeMonotonicNs = process.hrtime.bigint();
@@ -152,9 +152,7 @@ class SourceRun {
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
-        timeline.span('dump', () =>
-          dump({ ...handle.tools, imageDir, workDir: handle.workDir(order.migration), pageServerPort: relay.port }),
-        ),
+        timeline.span('dump', () => this.dump(connections.pages)),
       ]),
     );
     await this.#breakpoint('dumped');
@@ -162,9 +160,20 @@ class SourceRun {
     const offset = namespaceOffset(order.clockPolicy, handle.clock, clocks, nodeMonotonicNs);
     await link.send({ op: 'restore', monotonicNs: String(offset.monotonicNs), boottimeNs: String(offset.boottimeNs) });
     timeline.mark('sent');
-    result.bytes = { pages: relay.bytes(), upper: upperBytes, metadata };
+    result.bytes = { pages: this.#relay?.bytes() ?? 0, upper: upperBytes, metadata };
     result.clock = describeClocks(order.clockPolicy, handle.clock, clocks, offset);
     await this.#breakpoint('sent');
+  }
+
+  /** Metadata into the image directory here, pages straight to the target's page server. */
+  dump(target: Duplex): Promise<void> {
+    const { context, handle, order } = this;
+    const { cgroup, rootfs, externals, initPid, nodeProgram } = handle;
+    const [imageDir, workDir] = [handle.imageDir(order.migration), handle.workDir(order.migration)];
+    const criu = context.config.criuPath;
+    const { pages, done } = startDump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir });
+    this.#relay = relayPages(pages, target);
+    return done;
   }
 
   #breakpoint(name: string): Promise<void> {

@@ -1,69 +1,68 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { RankshiftError } from '../errors.ts';
-import { lastLines, type RunOptions, run } from '../process/run.ts';
+import { lastLines } from '../process/run.ts';
+import { spawnWithSocket } from '../process/spawn.ts';
+import type { Externals } from './externals.ts';
 import { readCriuLogErrors } from './images/log.ts';
 
-export interface CheckpointTools {
-  runc: string;
-  runcRoot: string;
+export interface DumpOptions {
+  criu: string;
   /** The static program rankshift-node. */
   nodeProgram: string;
-}
-
-export interface DumpOptions extends CheckpointTools {
-  runcId: string;
   /** Process 1 of the container, in this node's process numbers. */
   initPid: number;
+  /** The container's cgroup directory, frozen. */
+  cgroup: string;
+  rootfs: string;
+  externals: Externals;
   imageDir: string;
   workDir: string;
-  /** Loopback port behind which the pages go to the target. */
-  pageServerPort: number;
-  log?: RunOptions['log'];
 }
 
-/** A dump that takes longer has hung; CRIU's own time-out for seizing tasks is 10 s. */
-const longestMs = 600_000;
+/** A dump under way. */
+export interface Dump {
+  /** CRIU's side of the page protocol: what is written to it comes from the target's page server, and back. */
+  pages: Duplex;
+  /** Resolves when the metadata is complete in the image directory. @throws RankshiftError E_CRIU with CRIU's lines. */
+  done: Promise<void>;
+}
 
 /**
- * Dumps a frozen container with `runc checkpoint --leave-running`: whatever happens, CRIU leaves it as it found it,
- * frozen in its cgroup. Runs inside the container's own time namespace, so that CRIU takes that for its own and the
- * image holds clock offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks").
- * @throws RankshiftError E_CRIU with CRIU's last error lines.
+ * Dumps a frozen container with CRIU, pages into a socket, metadata into `imageDir`. `--leave-running`: whatever happens,
+ * CRIU leaves the container as it found it, frozen in its cgroup. CRIU is driven without runc, which would start it three
+ * times (version, features, dump) inside the freeze; the options are those of runc's libcontainer (criu_linux.go), so
+ * that `runc restore` takes the images. It runs inside the container's own time namespace, so that it takes that for its
+ * own and the image holds clock offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks").
+ * It is never killed: a CRIU that dies in the middle leaves its parasite code in the ranks. A broken socket ends it.
  */
-export async function dump(options: DumpOptions): Promise<void> {
-  const { runc, runcRoot, nodeProgram, runcId, initPid, imageDir, workDir, pageServerPort, log } = options;
-  const args = [
-    ...['timens', '--join', String(initPid), '--'],
-    ...[
-      runc,
-      '--root',
-      runcRoot,
-      '--log',
-      join(workDir, 'runc-dump.log'),
-      'checkpoint',
-      '--leave-running',
-      '--tcp-established',
-      '--file-locks',
-    ],
-    ...['--manage-cgroups-mode', 'soft', '--image-path', imageDir, '--work-path', workDir],
-    ...['--page-server', `127.0.0.1:${pageServerPort}`, runcId],
-  ];
-  const result = await run(nodeProgram, args, {
-    allow: 'any',
-    outlive: true,
-    timeoutMs: longestMs,
-    ...(log === undefined ? {} : { log }),
+export function startDump(options: DumpOptions): Dump {
+  const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir } = options;
+  const messages = join(workDir, 'criu-dump.err');
+  const child = spawnWithSocket(nodeProgram, messages, [
+    ...['timens', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
+    ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'dump.log', '-v2', '--root', rootfs],
+    ...['--leave-running', '--tcp-established', '--file-locks'],
+    ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip'],
+    ...['--page-server', '--ps-socket', '3', '--display-stats'],
+    ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
+  ]);
+  const done = child.exited.then(async (code) => {
+    if (code !== 0) throw await criuError('dump', workDir);
+    // `runc restore` wants to know what PID 1 had as standard streams outside: nothing, ours are inside (PID 1's files).
+    await writeFile(join(imageDir, 'descriptors.json'), JSON.stringify(['/dev/null', '/dev/null', '/dev/null']));
   });
-  if (result.exitCode === 0) return;
-  throw await criuError('dump', workDir);
+  done.catch(() => undefined);
+  return { pages: child.socket, done };
 }
 
-/** E_CRIU with the reason out of CRIU's log, or of runc's where CRIU was not even started. */
+/** E_CRIU with the reason out of CRIU's log, or of what CRIU or runc said where there is none. */
 export async function criuError(what: 'dump' | 'restore', workDir: string): Promise<RankshiftError> {
   const ofCriu = await readCriuLogErrors(join(workDir, `${what}.log`)).catch(() => []);
-  const ofRunc = lastLines(await readFile(join(workDir, `runc-${what}.log`), 'utf8').catch(() => ''), 3);
-  const lines = ofCriu.length > 0 ? ofCriu : ofRunc;
+  const other = what === 'dump' ? 'criu-dump.err' : 'runc-restore.log';
+  const ofOther = lastLines(await readFile(join(workDir, other), 'utf8').catch(() => ''), 3);
+  const lines = ofCriu.length > 0 ? ofCriu : ofOther;
   const reason = lines[0] ?? `no reason in ${workDir}`;
   const full = /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));
   return new RankshiftError(full ? 'E_TARGET_FULL' : 'E_CRIU', `CRIU could not ${what} the container: ${reason}`, {

@@ -30,7 +30,7 @@ export function startPageServer(criu: string, imageDir: string, workDir: string)
     '-o',
     'page-server.log',
   ];
-  const child: SocketProcess = spawnWithSocket(criu, args);
+  const child: SocketProcess = spawnWithSocket(criu, join(workDir, 'page-server.err'), args);
   const done = child.exited.then(async (code) => {
     if (code === 0) return;
     const lines = await readCriuLogErrors(join(workDir, 'page-server.log'));

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { RankshiftError } from '../errors.ts';
 
@@ -12,9 +13,12 @@ export interface SocketProcess {
   kill(): void;
 }
 
-/** Starts a program (argv array, no shell) that finds one end of a socket pair at file descriptor 3. */
-export function spawnWithSocket(file: string, args: readonly string[]): SocketProcess {
-  const child: ChildProcess = spawn(file, [...args], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+/** Starts a program (argv array, no shell; standard error into the file `messages`) that finds one end of a socket pair at file descriptor 3. */
+export function spawnWithSocket(file: string, messages: string, args: readonly string[]): SocketProcess {
+  const stderr = openSync(messages, 'w', 0o600);
+  // In a process group of its own: a signal to the agent's must not reach a CRIU at work.
+  const child: ChildProcess = spawn(file, [...args], { stdio: ['ignore', 'ignore', stderr, 'pipe'], detached: true });
+  closeSync(stderr);
   const exited = new Promise<number>((resolve) => {
     child.once('exit', (code) => resolve(code ?? -1));
     child.once('error', () => resolve(-1));
