@@ -5,6 +5,7 @@ import { layerPath } from '../container/images/store.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import type { AgentContext } from './context.ts';
+import { exclusively } from './exclusively.ts';
 import { readLocalContainer } from './files.ts';
 import { finish } from './finish.ts';
 import { inspect } from './inspect.ts';
@@ -39,10 +40,8 @@ export const handlers: Handlers = {
     if (context.operations.has(order.migration)) {
       throw new RankshiftError('E_BUSY', `migration ${order.migration} is being switched already`);
     }
-    const work = switchSource(context, order, envelope);
-    context.operations.set(order.migration, work);
-    return work.finally(() => context.operations.delete(order.migration));
+    return exclusively(context, order.migration, () => switchSource(context, order, envelope));
   },
   resolve: (context, { migration }) => resolve(context, migration),
-  finish: (context, { migration, container }) => finish(context, migration, container),
+  finish: (context, { migration }) => finish(context, migration),
 };

@@ -6,10 +6,12 @@ import type { AgentAddress, CommandPayload, ContainerFacts } from '../migration/
 import { breakpoint } from '../process/breakpoint.ts';
 import { buildBundle, buildNetwork } from './build-container.ts';
 import type { AgentContext } from './context.ts';
+import { exclusively } from './exclusively.ts';
 import { readLocalContainer, writeRole } from './files.ts';
 import { imageDirOf, workDirOf } from './local-handle.ts';
 import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
+import { settleOthers } from './resolve.ts';
 import { connectFor } from './switch-connections.ts';
 
 /** Room for CRIU's own files beside the pages. */
@@ -18,9 +20,15 @@ const metadataBytes = 268_435_456;
 /**
  * Makes a node ready to take a container: role written, memory file system for the images, root file system, bundle,
  * network namespace with the container's IP and MAC plugged but held, page server waiting. Nothing here can be seen
- * by the job; discard.ts takes it all back.
+ * by the job; resolve.ts takes it all back.
  */
 export async function prepare(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
+  await settleOthers(context, order.container, order.migration);
+  // What is cleared while it is being built would leave its later half behind.
+  await exclusively(context, order.migration, () => build(context, order));
+}
+
+async function build(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
   const { config, node } = context;
   const { migration, container, epoch, source, places, memoryBytes } = order;
   if ((await readLocalContainer(config, container)) !== null) {

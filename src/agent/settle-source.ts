@@ -1,11 +1,12 @@
 import type { Channel } from '../channel/channel.ts';
 import { thaw } from '../container/runtime.ts';
+import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { release } from '../network/hold.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { within } from '../store/connection.ts';
-import { abortSwitch, type CommitAnswer } from '../store/containers.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
+import { closeSwitch } from './close-switch.ts';
 import type { AgentContext } from './context.ts';
 import { removeCriuLock } from './criu-lock.ts';
 import { readRole } from './files.ts';
@@ -14,9 +15,8 @@ import { refreshPeers } from './refresh-places.ts';
 import { removeContainer } from './remove-container.ts';
 import { repointPeers } from './repoint-peers.ts';
 
-const pauseMs = 100;
-/** One question to Redis; an unanswered one is asked again. */
-const questionMs = 3000;
+/** A peer that cannot be told in time asks the records by itself; the ranks are frozen meanwhile. */
+const tellMs = 2000;
 
 export interface SettleOptions {
   /** The target gave its word that it will never commit, which is a decision by itself. */
@@ -39,11 +39,16 @@ export async function settleSource(
   decision.catch(() => undefined);
   const answer = refused ? 'aborted' : await decision;
   if (answer === 'aborted') {
-    const role = await readRole(context.config, order.migration);
-    if (role !== null) await resume(context, await describeLocal(context, role.facts), peers);
+    const handle = await stillHere(context, order.migration);
+    if (handle !== null) await resume(context, handle, peers);
     timeline?.mark('running on the source again');
     // Only a switch that Redis knows to be closed may be forgotten here.
     await decision;
+    return 'rolled-back';
+  }
+  if (answer === 'superseded') {
+    // A later migration has the say over what is here; this one was aborted before it began.
+    context.log.warn({ ...order }, 'the container has moved on since');
     return 'rolled-back';
   }
   // Committed; or the records are gone because the job ended, and so is what is left of it here.
@@ -52,22 +57,15 @@ export async function settleSource(
   return answer === 'committed' ? 'committed' : 'rolled-back';
 }
 
-/** Closes the switch in the commit record, as often as it takes to know the decision. */
-async function closeSwitch(
-  context: AgentContext,
-  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
-): Promise<CommitAnswer> {
-  for (;;) {
-    try {
-      return await within(questionMs, abortSwitch(context.redis, order));
-    } catch (error) {
-      context.log.warn(
-        { migration: order.migration, error: (error as Error).message },
-        'the decision is not known yet',
-      );
-      if (context.stopping.aborted) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
+/** The container to resume; null where it has ended meanwhile, with its job. */
+async function stillHere(context: AgentContext, migration: string): Promise<LocalHandle | null> {
+  const role = await readRole(context.config, migration);
+  if (role === null) return null;
+  try {
+    return await describeLocal(context, role.facts);
+  } catch (error) {
+    if (RankshiftError.from(error).code !== 'E_JOB_ENDED') throw error;
+    return null;
   }
 }
 
@@ -75,7 +73,7 @@ async function closeSwitch(
 async function resume(context: AgentContext, handle: LocalHandle, peers: Channel[] | undefined): Promise<void> {
   await removeCriuLock(handle.identity.netns);
   const told = peers === undefined ? refreshPeers(context, handle.facts.job) : repointPeers(handle, peers, null);
-  await told.catch((error: Error) =>
+  await within(tellMs, told).catch((error: Error) =>
     context.log.warn({ error: error.message }, 'a peer was not told; it asks the records itself'),
   );
   await release(handle.identity);

@@ -60,11 +60,17 @@ const scripts = new Map(
     }),
 );
 
-/** Runs one of our Lua scripts (src/store/lua) by name. */
-export async function script(redis: Redis, name: string, ...args: (string | number)[]): Promise<unknown> {
+/** Text and number of keys of one of our Lua scripts (src/store/lua). */
+export function scriptNamed(name: string): { keys: number; text: string } {
   const found = scripts.get(name);
   if (found === undefined) throw new Error(`no Lua script ${name}`);
-  return redis.eval(found.text, found.keys, ...args.map(String));
+  return found;
+}
+
+/** Runs one of our Lua scripts by name. */
+export async function script(redis: Redis, name: string, ...args: (string | number)[]): Promise<unknown> {
+  const { text, keys } = scriptNamed(name);
+  return redis.eval(text, keys, ...args.map(String));
 }
 
 /** Rejects with E_REDIS where an answer takes longer than `ms`; the command itself may still be carried out. */

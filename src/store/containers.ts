@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { RankshiftError } from '../errors.ts';
 import { type ContainerRecord, containerRecordSchema } from '../migration/container.ts';
 import { keyPrefix, script } from './connection.ts';
+import { durableScript } from './durable-script.ts';
 
 const key = (id: string) => `${keyPrefix}:container:${id}`;
 const all = `${keyPrefix}:containers`;
@@ -36,8 +37,10 @@ export async function removeContainer(redis: Redis, id: string): Promise<void> {
   await redis.multi().del(key(id)).srem(all, id).exec();
 }
 
-export type OpenAnswer = 'open' | 'missing' | 'stale' | 'busy';
+export type OpenAnswer = 'open' | 'missing' | 'stale' | 'busy' | 'closed';
 export type CommitAnswer = 'committed' | 'aborted' | 'missing';
+/** `superseded`: neither; the container has moved on, or another migration may commit now. */
+export type AbortAnswer = CommitAnswer | 'superseded';
 
 export interface SwitchIdentity {
   container: string;
@@ -55,36 +58,15 @@ export async function openSwitch(redis: Redis, of: SwitchIdentity): Promise<Open
 /** One try to commit, made durable. An exception means: unknown, ask again. */
 export async function commitSwitch(redis: Redis, of: SwitchIdentity): Promise<CommitAnswer> {
   const args = [key(of.container), of.migration, of.source, of.epoch, of.target] as const;
-  const answer = (await script(redis, 'commitSwitch', ...args)) as CommitAnswer;
-  await makeDurable(redis);
-  return answer;
+  return (await durableScript(redis, 'commitSwitch', ...args)) as CommitAnswer;
 }
 
-/** One try to close the switch, made durable. An exception means: unknown, ask again. */
+/** One try to close the switch for good, made durable. An exception means: unknown, ask again. */
 export async function abortSwitch(
   redis: Redis,
   of: Pick<SwitchIdentity, 'container' | 'migration' | 'epoch'>,
-): Promise<CommitAnswer> {
-  const answer = (await script(redis, 'abortSwitch', key(of.container), of.migration, of.epoch)) as CommitAnswer;
-  await makeDurable(redis);
-  return answer;
-}
-
-/**
- * Waits until the writes of this connection are in the append-only file and synced (Redis 7.2, WAITAOF). With
- * `appendfsync always` it answers at once. On an older server `appendfsync always` alone is the guarantee.
- */
-async function makeDurable(redis: Redis): Promise<void> {
-  let answer: unknown;
-  try {
-    answer = await redis.call('WAITAOF', '1', '0', '5000');
-  } catch (error) {
-    if (/unknown command/i.test((error as Error).message)) return;
-    throw error;
-  }
-  if (!Array.isArray(answer) || answer[0] !== 1) {
-    throw new RankshiftError('E_REDIS', 'Redis did not sync its append-only file within 5 s');
-  }
+): Promise<AbortAnswer> {
+  return (await durableScript(redis, 'abortSwitch', key(of.container), of.migration, of.epoch)) as AbortAnswer;
 }
 
 /** Takes the lock of a container for one migration; E_BUSY names the one that holds it. */

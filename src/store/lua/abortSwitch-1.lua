@@ -1,17 +1,23 @@
 --[[
-  The opposite of the commit: closes the switch, so that this migration can never commit. Says what was decided.
+  The opposite of the commit: closes the switch for good, so that this migration can never commit, and never open a switch
+  (again): a late command of a dead controller does nothing then. Says what was decided.
   KEYS[1] container hash
   ARGV[1] migration id
   ARGV[2] epoch before the switch
-  Output: 'aborted' (now or before), 'committed' (too late: the target owns the container), 'missing'
+  Output: 'aborted' (now or before), 'committed' (too late: the target owns the container), 'superseded' (it was aborted,
+  and the container has moved on since: the caller must not touch it), 'missing' (no such container any more)
 ]]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-local epoch, switch, last = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'switch', 'committed'))
+local epoch, switch, last, closed = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'switch', 'committed', 'closed'))
 if last == ARGV[1] and tonumber(epoch) > tonumber(ARGV[2]) then
   -- Written again so that the caller's WAITAOF covers the commit that it read.
   redis.call('HSET', KEYS[1], 'committed', ARGV[1])
   return 'committed'
 end
+if tonumber(epoch) > tonumber(ARGV[2]) then return 'superseded' end
 if switch == ARGV[1] then switch = '' end
-redis.call('HSET', KEYS[1], 'switch', switch)
+-- Migrations of one container run in the order of their numbers, so the highest closed one says it all.
+if tonumber(ARGV[1]) > (tonumber(closed) or 0) then closed = ARGV[1] end
+redis.call('HSET', KEYS[1], 'switch', switch, 'closed', closed)
+if switch ~= '' then return 'superseded' end
 return 'aborted'

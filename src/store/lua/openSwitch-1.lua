@@ -4,11 +4,13 @@
   ARGV[1] migration id
   ARGV[2] node that must own the container
   ARGV[3] epoch that the container must have
-  Output: 'open', or 'missing' (no such container), 'stale' (other owner or epoch), 'busy' (another migration may commit)
+  Output: 'open', or 'missing' (no such container), 'stale' (other owner or epoch), 'busy' (another migration may commit),
+  'closed' (the migration was called off already)
 ]]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-local owner, epoch, switch = unpack(redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'switch'))
+local owner, epoch, switch, closed = unpack(redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'switch', 'closed'))
 if owner ~= ARGV[2] or epoch ~= ARGV[3] then return 'stale' end
+if tonumber(ARGV[1]) <= (tonumber(closed) or 0) then return 'closed' end
 if switch ~= '' and switch ~= ARGV[1] then return 'busy' end
 redis.call('HSET', KEYS[1], 'switch', ARGV[1])
 return 'open'
