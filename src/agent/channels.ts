@@ -82,7 +82,7 @@ export class ChannelServer {
     const { config, node, pageServers, operations } = this.#context;
     const order = this.#order(channel, envelope);
     const pageServer = pageServers.get(order.migration);
-    if (order.target.node !== node || pageServer === undefined) {
+    if (order.target.node !== node || pageServer === undefined || operations.has(order.migration)) {
       throw new RankshiftError('E_NOT_PERMITTED', `${node} is not prepared for migration ${order.migration}`);
     }
     const role = await readRole(config, order.migration);

@@ -7,13 +7,21 @@ import { listLocalContainers } from './files.ts';
 import { doneSchema } from './messages.ts';
 import { connectFor } from './switch-connections.ts';
 
-/** Sets this node's forwarding tables of a job by the owners in the records. Does nothing where the job is not here. */
-export async function refreshPlaces(context: AgentContext, job: number): Promise<void> {
+/**
+ * Sets this node's forwarding tables of a job by the owners in the records. Does nothing where the job is not here;
+ * with `unlessMoving` neither while a switch is open, whose source sets the tables by itself, ahead of the record.
+ */
+export async function refreshPlaces(
+  context: AgentContext,
+  job: number,
+  { unlessMoving = false }: { unlessMoving?: boolean } = {},
+): Promise<void> {
   const { config, redis, node } = context;
   const here = (await listLocalContainers(config)).filter((local) => local.facts.job === job);
   const first = here[0];
   if (first === undefined) return;
   const records = (await listContainers(redis)).filter((record) => record.job === job);
+  if (unlessMoving && records.some((record) => record.switch !== '')) return;
   const places = [];
   for (const { index, owner } of records) {
     const identity = overlayIdentity(job, index, config);

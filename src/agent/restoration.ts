@@ -10,6 +10,7 @@ import { deleteContainer, runcId, runcRoot } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
+import { breakpoint } from '../process/breakpoint.ts';
 import { run } from '../process/run.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
 import { criuConfigFile } from './build-container.ts';
@@ -26,7 +27,8 @@ const triesAfterCommit = 3;
 /** The restore of one container on its target, up to the gate and beyond. */
 export class Restoration {
   readonly context: AgentContext;
-  readonly role: Role;
+  /** With the clock offsets once they are known. */
+  role: Role;
   readonly timeline: Timeline;
   readonly runcId: string;
   readonly directory: string;
@@ -46,6 +48,7 @@ export class Restoration {
   async toGate(role: Role): Promise<void> {
     const { config } = this.context;
     const { clock, container } = role;
+    this.role = role;
     if (clock === null) throw new Error('the clock offsets are missing');
     const imageDir = imageDirOf(config, role.migration);
     const nodeProgram = nodeProgramOf(config);
@@ -95,6 +98,7 @@ export class Restoration {
     });
     progress.catch(() => undefined);
     await writeLocalContainer(config, { facts, epoch });
+    await breakpoint(config, 'target-recorded');
     await this.untilRunning();
     const log = await gateLog(this.directory);
     const running = log.get('post-resume') ?? log.get('pre-resume') ?? 0n;
@@ -121,6 +125,8 @@ export class Restoration {
         return;
       } catch (error) {
         const known = RankshiftError.from(error);
+        // It ran: to restore it once more would set it back behind what its peers have seen.
+        if ((await gateLog(this.directory)).has('post-resume')) return;
         this.context.log.error(
           { migration: this.role.migration, attempt, error: known.message },
           'the restore failed after the commit',

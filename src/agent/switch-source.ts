@@ -22,6 +22,7 @@ import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { type PageRelay, relayPages } from './page-relay.ts';
 import { repointPeers } from './repoint-peers.ts';
+import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
 import { settleSource } from './settle-source.ts';
 import { connectSwitch, type SwitchConnections } from './switch-connections.ts';
@@ -43,6 +44,7 @@ export async function switchSource(
 ): Promise<SwitchResult> {
   const { config, node, redis } = context;
   const { migration, container, epoch } = order;
+  await settleOthers(context, container, migration);
   const local = await readLocalContainer(config, container);
   if (local === null || local.epoch !== epoch) {
     throw new RankshiftError('E_STALE', `${node} does not own ${container} at epoch ${epoch}`);
@@ -60,7 +62,10 @@ export async function switchSource(
   });
   await mountMigration(config, migration, metadataBytes);
   const answer = await openSwitch(redis, { container, migration, epoch, source, target });
-  if (answer !== 'open') throw new RankshiftError('E_STALE', `the commit record of ${container} says: ${answer}`);
+  if (answer !== 'open') {
+    await unmountMigration(config, migration);
+    throw new RankshiftError('E_STALE', `the commit record of ${container} says: ${answer}`);
+  }
 
   const run = new SourceRun(context, order, new Timeline(node), await describeLocal(context, local.facts));
   await run.conduct(envelope);
@@ -76,6 +81,7 @@ class SourceRun {
   #connections: SwitchConnections | null = null;
   #link: ControlLink | null = null;
   #relay: PageRelay | null = null;
+  #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
 
@@ -101,6 +107,8 @@ class SourceRun {
     }
     // Breaks the page stream where it still runs: CRIU gives up and leaves the container frozen as it was.
     this.#relay?.close();
+    // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
+    await this.#dumped?.catch(() => undefined);
     // A refusal is the target's word that it will never commit; anything else the record decides.
     result.outcome = await settleSource(context, order, {
       refused: this.#link?.refused ?? false,
@@ -173,6 +181,7 @@ class SourceRun {
     const criu = context.config.criuPath;
     const { pages, done } = startDump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir });
     this.#relay = relayPages(pages, target);
+    this.#dumped = done;
     return done;
   }
 

@@ -48,6 +48,7 @@ export async function switchTarget(
     await breakpoint(config, 'target-received');
     const armed: Role = { ...role, clock: { monotonicNs: clock.monotonicNs, boottimeNs: clock.boottimeNs } };
     await writeRole(config, armed);
+    await breakpoint(config, 'target-armed');
     await restoration.toGate(armed);
     await breakpoint(config, 'target-gate');
     const answer = await timeline.span('commit', () => commitUntilKnown(context, order));
@@ -57,7 +58,6 @@ export async function switchTarget(
         `the switch of ${order.container} was closed: ${answer}`,
       );
     }
-    await breakpoint(config, 'target-committed');
   } catch (error) {
     const known = RankshiftError.from(error);
     context.log.warn({ migration: order.migration, error: known.message }, 'the switch failed on the target');
@@ -66,9 +66,13 @@ export async function switchTarget(
     await channel.send({ op: 'refused', error: known.toJSON() }).catch(() => undefined);
     return;
   }
+  // Committed. What fails from here on is done again by finish.ts, which drops the images only when the container ran.
+  await breakpoint(config, 'target-committed');
   await restoration.open();
+  await breakpoint(config, 'target-opened');
   await channel.send({ op: 'committed' }).catch(() => undefined);
   const view = await restoration.afterwards(order.epoch + 1);
+  await breakpoint(config, 'target-running');
   await channel.send({ op: 'running', ...view, timeline: timeline.entries }).catch(() => undefined);
 }
 

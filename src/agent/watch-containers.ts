@@ -7,10 +7,11 @@ import { within } from '../store/connection.ts';
 import { readContainer } from '../store/containers.ts';
 import type { AgentContext } from './context.ts';
 import { type LocalContainer, listLocalContainers, listRoles } from './files.ts';
+import { refreshPlaces } from './refresh-places.ts';
 import { removeContainer } from './remove-container.ts';
 
 const watchMs = 1000;
-/** Every so many rounds the records are asked whether the containers here still exist. */
+/** Every so many rounds the records are asked whether the containers here still exist, and where their peers are. */
 const sweepRounds = 10;
 
 /** Notices containers that ended, and removes those that no record knows any more or that another node owns. */
@@ -21,10 +22,18 @@ export function watchContainers(context: AgentContext): void {
   let busy = false;
   const look = async () => {
     const locals = await listLocalContainers(context.config);
+    const moving = new Set((await listRoles(context.config)).map((role) => role.container));
     round++;
     for (const local of locals) {
+      // What a move stops, kills or removes here has not ended.
+      if (moving.has(local.facts.id)) continue;
       await noticeEnd(context, local, pids, reported);
       if (round % sweepRounds === 0) await removeIfForgotten(context, local);
+    }
+    if (round % sweepRounds !== 0) return;
+    // A peer that could not be told of a move, because the link to it was cut, learns of it here.
+    for (const job of new Set(locals.map((local) => local.facts.job))) {
+      await within(3000, refreshPlaces(context, job, { unlessMoving: true }));
     }
   };
   const timer = setInterval(() => {
