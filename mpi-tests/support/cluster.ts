@@ -14,6 +14,8 @@ export interface NodeExecOptions {
 /** The testbed of a test file, with the ways in which people use it. */
 export class Cluster {
   readonly testbed: Testbed;
+  /** Leftovers that the tests do not answer for: there before the first one, or told of already. */
+  readonly known = new Set<string>();
 
   constructor(testbed: Testbed) {
     this.testbed = testbed;

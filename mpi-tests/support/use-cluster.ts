@@ -15,8 +15,6 @@ import { until } from './until.ts';
 export function useCluster(test: TestFn, name: string, options: Omit<BringUpOptions, 'name'> = {}): () => Cluster {
   const testbed = `test-${name}-${process.pid}`;
   let cluster: Cluster | undefined;
-  const known = new Set<string>();
-
   test.before(async (t) => {
     t.timeout(600_000, 'images may have to be built');
     if (!isBuilt()) throw new Error('the nodes run dist/: npm run build');
@@ -24,14 +22,14 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
     cluster = new Cluster(await bringUp({ ...options, name: testbed, services: true }));
     await cluster.untilReady();
     // What is there before the first job is not left by one.
-    for (const one of await leftovers(cluster)) known.add(one);
+    for (const one of await leftovers(cluster)) cluster.known.add(one);
   });
 
   test.afterEach.always(async (t) => {
     if (cluster === undefined) return;
     await endJobs(cluster);
-    const lasting = await untilNothingIsLeft(cluster, known);
-    for (const left of lasting) known.add(left);
+    const lasting = await untilNothingIsLeft(cluster);
+    for (const left of lasting) cluster.known.add(left);
     t.deepEqual(lasting, [], 'left on the nodes');
   });
 
@@ -48,17 +46,13 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
 /** The epilog's clean-up and the sweep of an agent that was killed take some seconds. */
 const cleanUpMs = 25_000;
 
-/** What is left when the time is over; what an earlier test left already is not told again. */
-export async function untilNothingIsLeft(
-  cluster: Cluster,
-  known: ReadonlySet<string> = new Set(),
-  timeoutMs = cleanUpMs,
-): Promise<string[]> {
+/** What is left when the time is over; what was there before the test is not told. */
+export async function untilNothingIsLeft(cluster: Cluster, timeoutMs = cleanUpMs): Promise<string[]> {
   let left: string[] = [];
   await until(
     'nothing is left',
     async () => {
-      left = (await leftovers(cluster)).filter((one) => !known.has(one));
+      left = (await leftovers(cluster)).filter((one) => !cluster.known.has(one));
       return left.length === 0;
     },
     { timeoutMs, pollMs: 250 },

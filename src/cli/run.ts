@@ -41,7 +41,7 @@ export function runCommand(): Command {
           /^[A-Za-z_]\w*$/.test(name) ? [`${name}=${value}`] : [],
         ),
         ...(image === undefined ? {} : { image }),
-        ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: Number(ranksPerContainer) }),
+        ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: parseRanks(ranksPerContainer) }),
       });
       for (const signal of forwarded) {
         process.on(signal, () => {
@@ -52,6 +52,11 @@ export function runCommand(): Command {
       }
       process.exitCode = await relayOutput(api, job);
     });
+}
+
+function parseRanks(text: string): number {
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new RankshiftError('E_BAD_INPUT', `--ranks-per-container ${text}: allowed is 1 to 4096`);
 }
 
 /** Copies the program's output here as it comes, across moves and restarts of the service; returns its exit code. */

@@ -46,7 +46,7 @@ export async function runController(): Promise<void> {
   );
   const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, attached, data));
   pickUpOrphans(context, underWay);
-  watchRuns(context);
+  watchRuns(context, attached);
   const server = await serveApi({
     port: config.controllerPort,
     credentials,

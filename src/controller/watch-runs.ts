@@ -11,26 +11,35 @@ const lookMs = 15_000;
 const fetchMs = 15_000;
 
 /** Ends the runs of jobs that Slurm has ended: told by the epilog, and by looking now and then. */
-export function watchRuns(context: ControllerContext): void {
+export function watchRuns(context: ControllerContext, attached: ReadonlySet<number>): void {
   const timer = setInterval(() => {
-    endFinishedRuns(context).catch((error: Error) => context.log.warn({ error: error.message }, 'watching runs'));
+    endFinishedRuns(context, attached).catch((error: Error) =>
+      context.log.warn({ error: error.message }, 'watching runs'),
+    );
   }, lookMs);
   context.stopping.addEventListener('abort', () => clearInterval(timer));
 }
 
-async function endFinishedRuns(context: ControllerContext): Promise<void> {
+async function endFinishedRuns(context: ControllerContext, attached: ReadonlySet<number>): Promise<void> {
   for (const { job } of await listRuns(context.redis)) {
-    if (!(await jobRuns(context, job))) await endRun(context, job);
+    const { stage } = await stageOf(context, job);
+    // A `rankshift run` that is still there was told to end and has Slurm's KillWait for it.
+    if (stage === 'over' || (stage === 'ending' && !attached.has(job))) await endRun(context, job);
   }
 }
 
 /** Slurm's word; where Slurm does not answer, the job is taken to run. */
-async function jobRuns(context: ControllerContext, job: number): Promise<boolean> {
+async function stageOf(
+  context: ControllerContext,
+  job: number,
+): Promise<{ stage: 'running' | 'ending' | 'over'; scriptNode: string }> {
   try {
     const facts = await jobFacts(context.config, job);
-    return holdsNodes(facts) && facts.state !== 'completing' && !facts.stateFlags.includes('completing');
+    const ending = facts.state === 'completing' || facts.stateFlags.includes('completing');
+    const scriptNode = facts.batchHost === '' ? (facts.nodes[0] ?? '') : facts.batchHost;
+    return { stage: !holdsNodes(facts) ? 'over' : ending ? 'ending' : 'running', scriptNode };
   } catch (error) {
-    return RankshiftError.from(error).code !== 'E_UNKNOWN_JOB';
+    return { stage: RankshiftError.from(error).code === 'E_UNKNOWN_JOB' ? 'over' : 'running', scriptNode: '' };
   }
 }
 
@@ -44,8 +53,10 @@ export async function handleReport(
   context.log.info(report, report.type);
   if (report.type === 'hook') {
     if (report.event !== 'epilog' || (await readRun(context.redis, report.job)) === null) return;
-    // The epilog runs while the job is completing: Slurm says so, and that is enough.
-    if (!(await jobRuns(context, report.job))) await endRun(context, report.job);
+    // Where the script runs, the epilog comes after its end. On the other nodes, which have no process that Slurm knows
+    // of, it comes as soon as the job is cancelled: the ranks then still have the time that SIGTERM gives them.
+    const { stage, scriptNode } = await stageOf(context, report.job);
+    if (stage === 'over' || (stage === 'ending' && report.node === scriptNode)) await endRun(context, report.job);
     return;
   }
   const parsed = parseContainerId(report.container);
