@@ -16,6 +16,12 @@ export function startCommandWorker(context: AgentContext, address: RedisAddress)
   return openWorker(nodeQueue(context.node), address, context.log, concurrency, async (data) => {
     const body = verifyEnvelope(context.commandKey, data, { node: context.node });
     guard.admit(body);
+    if (body.instance !== undefined && body.instance !== context.instance) {
+      // Its sender has given it up, or is about to: carried out now, it would undo what came after it.
+      context.log.warn({ command: body.command, container: body.container }, 'meant for an earlier start: dropped');
+      if (body.replyTo !== undefined) await writeResult(context.redis, body.replyTo, body.id, { dropped: true });
+      return;
+    }
     const started = performance.now();
     const answer = await carryOut(context, body.command, body.payload, envelopeSchema.parse(data)).then(
       (value) => ({ ok: true, value: value ?? null }),

@@ -12,6 +12,8 @@ export interface AgentContext {
   /** This node's name and its address for peers. */
   node: string;
   address: string;
+  /** A new one with each start of this agent: commands for an earlier start are not carried out. */
+  instance: string;
   redis: Redis;
   log: Logger;
   credentials: Credentials;

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg, release } from 'node:os';
 import { criuSelfTest } from '../checkpoint/self-test.ts';
@@ -8,8 +7,7 @@ import type { AgentContext } from './context.ts';
 
 /** Says every second that this agent lives, and how its node does. CRIU's self-test runs once, at the start. */
 export async function startHeartbeat(context: AgentContext): Promise<void> {
-  const { config, log } = context;
-  const instance = randomUUID();
+  const { config, log, instance } = context;
   // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
   const cpuFlags = (await cpuFeatures()).flags;
   let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
@@ -38,9 +36,10 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
       cpuFlags,
     });
   };
-  const timer = setInterval(() => {
-    beat().catch((error: Error) => log.debug({ error: error.message }, 'heartbeat'));
-  }, heartbeatMs);
+  const tell = () => beat().catch((error: Error) => log.debug({ error: error.message }, 'heartbeat'));
+  const timer = setInterval(() => void tell(), heartbeatMs);
+  // At once: whoever waits for an answer of an earlier start learns that none will come.
+  void tell();
   context.stopping.addEventListener('abort', () => clearInterval(timer));
   await tested;
   await beat();

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -19,8 +20,10 @@ import { recover } from './recover.ts';
 import { watchContainers } from './watch-containers.ts';
 
 const closeMs = 3000;
+/** A switch under way is brought to its end first, since nobody would thaw its container until the next start. */
+const lastSwitchMs = 45_000;
 
-/** The node daemon. Ends on SIGTERM; containers and a switch under way do not end with it. */
+/** The node daemon. Ends on SIGTERM, after what it has under way; containers do not end with it. */
 export async function runAgent(): Promise<void> {
   const config = loadConfig();
   const node = config.nodeName === '' ? (hostname().split('.')[0] ?? 'localhost') : config.nodeName;
@@ -32,6 +35,7 @@ export async function runAgent(): Promise<void> {
     config,
     node,
     address: config.nodeAddress === '' ? (await lookup(node, 4)).address : config.nodeAddress,
+    instance: randomUUID(),
     redis: connectRedis(address, log),
     log,
     credentials: loadCredentials(config),
@@ -66,9 +70,14 @@ export async function runAgent(): Promise<void> {
   });
   log.info('agent stops');
   stopping.abort();
-  await closeWithin(closeMs, worker, context.reports, server);
+  await closeWithin(lastSwitchMs, worker, { close: () => untilIdle(context) });
+  await closeWithin(closeMs, context.reports, server);
   context.redis.disconnect();
   process.exit(0);
+}
+
+async function untilIdle({ operations }: AgentContext): Promise<void> {
+  while (operations.size > 0) await Promise.allSettled(operations.values());
 }
 
 async function makeDirectories({ stateDir, runDir }: Config): Promise<void> {

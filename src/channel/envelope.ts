@@ -15,6 +15,8 @@ const bodySchema = z.strictObject({
   id: z.string().min(1).max(128),
   /** The only node that may carry it out. */
   node: z.string().min(1).max(63),
+  /** The only start of that node's agent that may carry it out (nodes.ts, `instance`). */
+  instance: z.string().max(64).optional(),
   command: z.string().min(1).max(64),
   container: z.string().max(64).optional(),
   /** Fencing number that the sender believes the container has. */

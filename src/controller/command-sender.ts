@@ -12,12 +12,16 @@ import { nodeQueue, openQueue, readResult, resultChannel } from '../store/queues
 import type { Logger } from '../telemetry/logger.ts';
 
 const answerSchema = z.union([
+  z.object({ dropped: z.literal(true) }),
   z.object({ ok: z.literal(true), value: z.unknown() }),
   z.object({ ok: z.literal(false), error: serializedErrorSchema }),
 ]);
 
 /** How often a waiting command looks whether its agent is still the one that got it. */
 const livenessMs = 500;
+/** How long a restarted agent gets to say that it dropped a command of before. */
+const dropMs = 500;
+const resendMs = 200;
 
 export interface CommandOptions {
   /** Milliseconds until E_TIMEOUT. @defaultValue 30000 */
@@ -49,9 +53,11 @@ export class CommandSender {
   }
 
   /**
-   * Sends one command and waits for its answer.
+   * Sends one command and waits for its answer. A command that reaches another start of the agent than the one that was
+   * seen is dropped there, and sent again to that start.
    * @throws RankshiftError what the agent answered; E_AGENT where the agent is away or was restarted before it answered;
-   * E_TIMEOUT at the deadline. After E_AGENT and E_TIMEOUT the command may or may not have been carried out.
+   * E_REDIS where it could not be queued; E_TIMEOUT at the deadline. After all but the first the command may or may not
+   * have been carried out.
    */
   async send<N extends CommandName>(
     node: string,
@@ -60,53 +66,57 @@ export class CommandSender {
     options: CommandOptions = {},
   ): Promise<unknown> {
     const { timeoutMs = 30_000, container, epoch, migration } = options;
-    const before = await readHeartbeat(this.#redis, node);
-    if (before === null)
-      throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
-    const id = randomUUID();
     const deadline = Date.now() + timeoutMs;
-    const envelope = signEnvelope(this.#key, {
-      id,
-      node,
-      command,
-      payload,
-      replyTo: this.instance,
-      expiresAt: deadline,
-      ...(container === undefined ? {} : { container }),
-      ...(epoch === undefined ? {} : { epoch }),
-      ...(migration === undefined ? {} : { migration }),
-    });
-    try {
-      await this.#queue(node).add(command, envelope, { jobId: id });
-    } catch (cause) {
-      throw new RankshiftError('E_REDIS', `cannot queue ${command} for ${node}: ${(cause as Error).message}`, {
-        cause,
+    for (;;) {
+      const before = await readHeartbeat(this.#redis, node);
+      if (before === null)
+        throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
+      const id = randomUUID();
+      const envelope = signEnvelope(this.#key, {
+        ...{ id, node, instance: before.instance, command, payload, replyTo: this.instance, expiresAt: deadline },
+        ...(container === undefined ? {} : { container }),
+        ...(epoch === undefined ? {} : { epoch }),
+        ...(migration === undefined ? {} : { migration }),
       });
+      try {
+        await this.#queue(node).add(command, envelope, { jobId: id });
+      } catch (cause) {
+        const { message } = cause as Error;
+        throw new RankshiftError('E_REDIS', `cannot queue ${command} for ${node}: ${message}`, { cause });
+      }
+      this.#log.debug({ node, command, id }, 'command sent');
+      const answer = answerSchema.parse(await this.#answer(id, node, command, before.instance, deadline));
+      if ('dropped' in answer) {
+        // Its new heartbeat comes within a second.
+        await new Promise((resolve) => setTimeout(resolve, resendMs));
+        continue;
+      }
+      if (answer.ok) return answer.value;
+      throw RankshiftError.from(answer.error);
     }
-    this.#log.debug({ node, command, id }, 'command sent');
-    return this.#answer(id, node, command, before.instance, deadline);
   }
 
   async #answer(id: string, node: string, command: string, instance: string, deadline: number): Promise<unknown> {
+    let restartedAt: number | null = null;
     try {
       for (;;) {
         const announced = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
         const answer = await this.#read(id);
-        if (answer !== undefined) return unwrap(answer);
+        if (answer !== undefined) return answer;
         if (Date.now() > deadline) {
           throw new RankshiftError('E_TIMEOUT', `the agent on ${node} did not answer ${command} in time`, {
             retryable: true,
           });
         }
-        await Promise.race([announced, new Promise<void>((resolve) => setTimeout(resolve, livenessMs))]);
-        const now = await readHeartbeat(this.#redis, node);
-        if (now !== null && now.instance !== instance) {
-          const last = await this.#read(id);
-          if (last !== undefined) return unwrap(last);
+        if (restartedAt !== null && Date.now() - restartedAt > dropMs) {
           throw new RankshiftError('E_AGENT', `the agent on ${node} was restarted while it carried out ${command}`, {
             retryable: true,
           });
         }
+        await Promise.race([announced, new Promise<void>((resolve) => setTimeout(resolve, livenessMs))]);
+        const now = await readHeartbeat(this.#redis, node);
+        // What the earlier start had not taken from the queue, the new one drops, and says so.
+        if (now !== null && now.instance !== instance) restartedAt ??= Date.now();
       }
     } finally {
       this.#waiting.delete(id);
@@ -129,10 +139,4 @@ export class CommandSender {
     this.#subscriber.disconnect();
     await Promise.allSettled([...this.#queues.values()].map((queue) => queue.close()));
   }
-}
-
-function unwrap(answer: unknown): unknown {
-  const parsed = answerSchema.parse(answer);
-  if (parsed.ok) return parsed.value;
-  throw RankshiftError.from(parsed.error);
 }
