@@ -1,5 +1,6 @@
+import { makeGate } from '../checkpoint/gate.ts';
 import { startPageServer } from '../checkpoint/page-server.ts';
-import { containerDir } from '../config.ts';
+import { containerDir, migrationDir } from '../config.ts';
 import { prepareContainerDir } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, CommandPayload, ContainerFacts } from '../migration/commands.ts';
@@ -8,7 +9,7 @@ import { buildBundle, buildNetwork } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
 import { readLocalContainer, writeRole } from './files.ts';
-import { imageDirOf, workDirOf } from './local-handle.ts';
+import { imageDirOf, nodeProgramOf, workDirOf } from './local-handle.ts';
 import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
 import { settleOthers } from './resolve.ts';
@@ -50,6 +51,7 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
   await prepareContainerDir(containerDir(config, facts.id));
   await buildNetwork(context, facts, places, true);
   await buildBundle(context, facts);
+  await makeGate(migrationDir(config, migration), nodeProgramOf(config));
   const imageDir = imageDirOf(config, migration);
   context.pageServers.set(migration, startPageServer(config.criuPath, imageDir, workDirOf(config, migration)));
   await breakpoint(config, 'target-prepared');

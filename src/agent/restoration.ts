@@ -8,8 +8,10 @@ import { dropTimeImages, restore, writeCriuConfig } from '../checkpoint/restore.
 import { containerDir, migrationDir } from '../config.ts';
 import { deleteContainer, runcId, runcRoot } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
+import { armBatch } from '../network/batch.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
+import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { run } from '../process/run.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
@@ -34,6 +36,8 @@ export class Restoration {
   readonly directory: string;
   readonly identity: ReturnType<typeof overlayIdentity>;
   #ended: Promise<void> = Promise.resolve();
+  /** Waits for the commit, started while CRIU restores. */
+  #release: Armed | null = null;
 
   constructor(context: AgentContext, role: Role, timeline: Timeline) {
     this.context = context;
@@ -74,13 +78,14 @@ export class Restoration {
         boottimeNs: BigInt(clock.boottimeNs),
         log: ({ argv, ms, exitCode }) => this.context.log.debug({ argv, ms, exitCode }, 'restore'),
       });
+      this.#release = armBatch('bridge');
       await untilGate(this.directory, this.#ended);
     });
   }
 
   /** After the commit: the port first, since CRIU's own lock still stands before the sockets, then the gate. */
   async open(): Promise<void> {
-    const released = this.timeline.span('release', () => release(this.identity));
+    const released = this.timeline.span('release', () => release(this.identity, this.#release ?? undefined));
     await decideGate(this.directory, 'open');
     this.timeline.mark('gate opened');
     await released;
@@ -113,6 +118,7 @@ export class Restoration {
 
   /** Before the commit: nothing of the copy stays. The caller has refused the gate. */
   async abandon(): Promise<void> {
+    this.#release?.drop();
     await this.#ended.catch(() => undefined);
     await deleteContainer(this.context.config, this.runcId).catch(() => undefined);
   }

@@ -7,7 +7,9 @@ import { packUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import type { SwitchResult } from '../migration/record.ts';
+import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
+import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
 import { Timeline } from '../telemetry/timeline.ts';
@@ -15,7 +17,7 @@ import { criuConfigFile } from './build-container.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
-import { drain } from './drain.ts';
+import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
@@ -84,6 +86,8 @@ class SourceRun {
   #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
+  /** Programs that wait for the freeze. */
+  #armed: { drain: Armed; hold: Armed } | null = null;
 
   constructor(context: AgentContext, order: SwitchOrder, timeline: Timeline, handle: LocalHandle) {
     this.context = context;
@@ -107,6 +111,8 @@ class SourceRun {
     }
     // Breaks the page stream where it still runs: CRIU gives up and leaves the container frozen as it was.
     this.#relay?.close();
+    this.#armed?.drain.drop();
+    this.#armed?.hold.drop();
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
     await this.#dumped?.catch(() => undefined);
     // A refusal is the target's word that it will never commit; anything else the record decides.
@@ -140,20 +146,21 @@ class SourceRun {
     );
     await writeCriuConfig(criuConfigFile(context.config, order.container), null);
     this.#link = new ControlLink(control);
+    this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip') };
     await this.#breakpoint('before-freeze');
   }
 
   /** The downtime window, as far as the source has to do with it. */
   async freezeAndSend(): Promise<void> {
     const { context, order, timeline, handle, result } = this;
-    const [connections, link, clocks] = [this.#connections, this.#link, this.#clocks];
-    if (connections === null || link === null || clocks === null) throw new Error('not prepared');
+    const [connections, link, clocks, armed] = [this.#connections, this.#link, this.#clocks, this.#armed];
+    if (connections === null || link === null || clocks === null || armed === null) throw new Error('not prepared');
     this.#frozenNs = timeline.mark('frozen');
     await timeline.span('freeze', () => freeze(handle.cgroup));
     const nodeMonotonicNs = process.hrtime.bigint();
     await this.#breakpoint('frozen');
-    result.drain = await timeline.span('drain', () => drain(context, handle));
-    await timeline.span('hold', () => hold(handle.identity));
+    result.drain = await timeline.span('drain', () => drain(context, armed.drain));
+    await timeline.span('hold', () => hold(handle.identity, armed.hold));
     await this.#breakpoint('held');
     const imageDir = handle.imageDir(order.migration);
     const [, upperBytes] = await link.race(

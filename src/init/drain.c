@@ -25,11 +25,16 @@ int drain(int argc, char **argv)
 {
 	int64_t limit_ms;
 	struct pending pending;
-	if (argc != 3 || parse_number(argv[2], 0, 3600000, &limit_ms) < 0)
-		fail(2, "usage: rankshift-node drain NETNS_PATH DEADLINE_MS");
-	int64_t started_ns = monotonic_ns();
+	int armed = argc == 4 && strcmp(argv[3], "--armed") == 0;
+	if ((argc != 3 && !armed) || parse_number(argv[2], 0, 3600000, &limit_ms) < 0)
+		fail(2, "usage: rankshift-node drain NETNS_PATH DEADLINE_MS [--armed]");
 	enter_network_namespace(argv[1]);
 	int diag = open_tcp_diag();
+	/* Started ahead of time: the work begins with a byte on standard input. */
+	char go;
+	if (armed && read(0, &go, 1) != 1)
+		fail(1, "not needed");
+	int64_t started_ns = monotonic_ns();
 	for (;;) {
 		pending = (struct pending){ 0 };
 		if (each_tcp_socket(diag, TCP_BITS_SENDING, add, &pending) < 0)

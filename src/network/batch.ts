@@ -1,4 +1,5 @@
 import { RankshiftError } from '../errors.ts';
+import { type Armed, arm } from '../process/armed.ts';
 import { run } from '../process/run.ts';
 
 /** One line of a batch for ip(8) or bridge(8). */
@@ -15,16 +16,29 @@ export const present = /File exists/;
 /** Configuration of links takes milliseconds; a minute means that the kernel's lock on them is stuck. */
 const longestMs = 20_000;
 
+const flags = ['-force', '-batch', '-'];
+
+/** Starts the tool of a batch that will be needed inside the downtime, in the network namespace of the caller. */
+export function armBatch(tool: 'ip' | 'bridge'): Armed {
+  return arm(tool, flags);
+}
+
 /**
  * Runs many ip(8) or bridge(8) commands with one fork, through -batch on standard input. Lines after a refused one are
- * still carried out (-force). In the network namespace of the caller, or in the named one.
+ * still carried out (-force). In the network namespace of the caller, or in the named one; `armed`: by a tool that
+ * armBatch started before.
  * @throws RankshiftError E_COMMAND naming the first refused line and the kernel's reason.
  */
-export async function batch(tool: 'ip' | 'bridge', lines: readonly BatchLine[], netns?: string): Promise<void> {
+export async function batch(
+  tool: 'ip' | 'bridge',
+  lines: readonly BatchLine[],
+  { netns, armed }: { netns?: string | undefined; armed?: Armed | undefined } = {},
+): Promise<void> {
   if (lines.length === 0) return;
   const where = netns === undefined ? [] : ['-netns', netns];
   const input = `${lines.map(({ words }) => words).join('\n')}\n`;
-  const result = await run(tool, [...where, '-force', '-batch', '-'], { input, allow: 'any', timeoutMs: longestMs });
+  const started = armed?.fire(input, longestMs);
+  const result = await (started ?? run(tool, [...where, ...flags], { input, allow: 'any', timeoutMs: longestMs }));
   const refused = refusals(result.stderr).find(({ line, reason }) => lines[line - 1]?.unless?.test(reason) !== true);
   if (refused !== undefined) {
     const words = lines[refused.line - 1]?.words ?? 'batch';

@@ -50,7 +50,7 @@ export async function plug({ identity, peers, held }: PlugOptions): Promise<void
   try {
     await connect(identity, mtu);
     await holdFirst(identity);
-    await batch('ip', addresses(identity, peers), netns);
+    await batch('ip', addresses(identity, peers), { netns });
     if (!held) await release(identity);
   } catch (error) {
     await unplug(identity).catch(() => undefined);
@@ -81,7 +81,7 @@ async function connect({ netns, bridge, hostInterface, mac }: Identity, mtu: num
   await batch(
     'ip',
     [{ words: 'link set lo up' }, { words: 'link set eth0 addrgenmode none' }, { words: 'link set eth0 up' }],
-    netns,
+    { netns },
   );
   await batch('ip', [{ words: `link set ${hostInterface} up` }]);
 }

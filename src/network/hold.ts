@@ -1,3 +1,4 @@
+import type { Armed } from '../process/armed.ts';
 import { type BatchLine, batch } from './batch.ts';
 import type { Identity } from './identity.ts';
 import { localEntry } from './repoint.ts';
@@ -19,22 +20,28 @@ export function holdLine(hostInterface: string): BatchLine {
 
 /**
  * Holds a container's port: from the return on no frame passes in either direction.
+ * @param armed armBatch('ip'), where the time counts
  * @throws RankshiftError E_COMMAND where the container has no port here.
  */
-export async function hold(identity: Pick<Identity, 'hostInterface'>): Promise<void> {
-  await batch('ip', [holdLine(identity.hostInterface)]);
+export async function hold(identity: Pick<Identity, 'hostInterface'>, armed?: Armed): Promise<void> {
+  await batch('ip', [holdLine(identity.hostInterface)], { armed });
 }
 
 /**
  * Releases a container's port. The node's own entry for the container's address is set first: until its release a
  * container is elsewhere, also for the job's other containers on this node. There is no delay: the bridge runs without
  * the spanning tree protocol. Idempotent.
+ * @param armed armBatch('bridge'), where the time counts
  * @throws RankshiftError E_COMMAND where the container has no port here.
  */
-export async function release(identity: Pick<Identity, 'hostInterface' | 'mac' | 'vxlan'>): Promise<void> {
+export async function release(
+  identity: Pick<Identity, 'hostInterface' | 'mac' | 'vxlan'>,
+  armed?: Armed,
+): Promise<void> {
   const { hostInterface, mac, vxlan } = identity;
-  await batch('bridge', [
+  const lines = [
     ...localEntry({ mac, hostInterface, vxlan }),
     { words: `link set dev ${hostInterface} state ${forwarding}` },
-  ]);
+  ];
+  await batch('bridge', lines, { armed });
 }
