@@ -9,6 +9,7 @@ import type { AgentContext } from './context.ts';
 import { type LocalContainer, listLocalContainers, listRoles } from './files.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { removeContainer } from './remove-container.ts';
+import { sweepRoles } from './sweep-roles.ts';
 
 const watchMs = 1000;
 /** Every so many rounds the records are asked whether the containers here still exist, and where their peers are. */
@@ -31,6 +32,7 @@ export function watchContainers(context: AgentContext): void {
       if (round % sweepRounds === 0) await removeIfForgotten(context, local);
     }
     if (round % sweepRounds !== 0) return;
+    await sweepRoles(context);
     // A peer that could not be told of a move, because the link to it was cut, learns of it here.
     for (const job of new Set(locals.map((local) => local.facts.job))) {
       await within(3000, refreshPlaces(context, job, { unlessMoving: true }));

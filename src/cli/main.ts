@@ -12,6 +12,7 @@ const commands: Record<string, () => Promise<Command>> = {
   show: async () => (await import('./show.ts')).showCommand(),
   nodes: async () => (await import('./nodes.ts')).nodesCommand(),
   cancel: async () => (await import('./cancel.ts')).cancelCommand(),
+  resolve: async () => (await import('./resolve.ts')).resolveCommand(),
   image: async () => (await import('./image.ts')).imageCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   'init-cluster': async () => (await import('./init-cluster.ts')).initClusterCommand(),
@@ -25,6 +26,12 @@ async function main(argv: string[]): Promise<number> {
   const program = new Command('rankshift')
     .description('live migration of MPI rank containers between the nodes of a Slurm cluster')
     .version('0.1.0')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused, 4 rolled back (the container runs where it ran),
+5 needs an operator, 6 not permitted, 7 service not reachable. Errors say what to do.`,
+    )
     .showHelpAfterError('(see: rankshift --help)')
     .exitOverride();
   const wanted = name !== undefined && Object.hasOwn(commands, name) ? [name] : Object.keys(commands);
@@ -37,15 +44,22 @@ async function main(argv: string[]): Promise<number> {
 }
 
 /** Usage errors of every command end in our exit code, not in commander's. */
-function inherit(command: Command): Command {
-  command.exitOverride();
-  for (const child of command.commands) inherit(child);
+function inherit(command: Command, parent = 'rankshift'): Command {
+  const path = `${parent} ${command.name()}`;
+  command.exitOverride().showHelpAfterError(`(see: ${path} --help)`);
+  for (const child of command.commands) inherit(child, path);
   return command;
+}
+
+/** What follows -- belongs to the program that is to run. */
+function wantsJson(argv: string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json');
 }
 
 try {
   process.exitCode = await main(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCode.done : exitCode.usage;
-  else process.exitCode = reportError(error, process.argv.includes('--json'));
+  else process.exitCode = reportError(error, wantsJson(process.argv));
 }

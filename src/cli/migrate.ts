@@ -1,12 +1,25 @@
-import { Command } from 'commander';
+import { constants } from 'node:os';
+import { Command, Option } from 'commander';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { exitCode, RankshiftError } from '../errors.ts';
 import { isFinal } from '../migration/machine.ts';
-import { type MigrationRecord, migrationRecordSchema } from '../migration/record.ts';
+import {
+  type ClockPolicy,
+  clockPolicySchema,
+  type MigrationRecord,
+  migrationRecordSchema,
+} from '../migration/record.ts';
 import { formatMs } from './table.ts';
 
 const pollMs = 250;
+
+interface MigrateOptions {
+  to?: string;
+  clock?: ClockPolicy;
+  wait?: true;
+  json?: true;
+}
 
 /** `rankshift migrate JOB[.CONTAINER]` */
 export function migrateCommand(): Command {
@@ -14,10 +27,21 @@ export function migrateCommand(): Command {
     .description('move a rank container of a running job to another node, while its peers run on')
     .argument('<container>', 'JOB.CONTAINER, or JOB where it has one container')
     .option('--to <node>', 'target node (default: chosen)')
-    .option('--clock <policy>', 'continuous: MPI_Wtime runs on; frozen: it hides the downtime')
-    .option('--wait', 'wait for the end; the exit code says how it ended', false)
-    .option('--json', 'for programs', false)
-    .action(async (container: string, options: { to?: string; clock?: string; wait: boolean; json: boolean }) => {
+    .addOption(
+      new Option(
+        '--clock <policy>',
+        'continuous: MPI_Wtime runs on; frozen: it hides the downtime (default: ClockPolicy of the configuration)',
+      ).choices(clockPolicySchema.options),
+    )
+    .option('--wait', 'wait for the end; the exit code says how it ended')
+    .option('--json', 'print the record of the migration as JSON')
+    .addHelpText(
+      'after',
+      `
+Without --wait it returns when the request is queued. With --wait: 0 moved, 3 refused, 4 rolled back (the container
+runs where it ran), 5 needs an operator. Ctrl-C ends the waiting only; rankshift cancel calls the migration off.`,
+    )
+    .action(async (container: string, options: MigrateOptions) => {
       const api = new ApiClient(loadConfig());
       const request = {
         container,
@@ -25,24 +49,41 @@ export function migrateCommand(): Command {
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
       };
       const first = migrationRecordSchema.parse((await api.post('/v1/migrations', request)).migration);
-      if (!options.wait) {
+      if (options.wait === undefined) {
         console.log(
-          options.json
+          options.json === true
             ? JSON.stringify({ version: 1, migration: first })
             : `migration ${first.id} of ${first.container} queued`,
         );
         return;
       }
-      if (!options.json) console.error(`migration ${first.id} of ${first.container}`);
-      const last = await follow(api, first, options.json ? () => undefined : (line) => console.error(line));
-      if (options.json) console.log(JSON.stringify({ version: 1, migration: last }));
+      leaveOnInterrupt(first.id);
+      if (options.json === undefined) console.error(`migration ${first.id} of ${first.container}`);
+      const last = await follow(api, first, options.json === true ? () => undefined : (line) => console.error(line));
+      if (options.json === true) console.log(JSON.stringify({ version: 1, migration: last }));
       else console.log(outcome(last));
       process.exitCode = exitOf(last);
     });
 }
 
+/** Ctrl-C ends our waiting, not the migration: it is the service's, and half of it cannot be left undone. */
+function leaveOnInterrupt(id: string): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      console.error(
+        `\nmigration ${id} goes on; follow it with: rankshift show ${id}; call it off with: rankshift cancel ${id}`,
+      );
+      process.exit(128 + constants.signals[signal]);
+    });
+  }
+}
+
 /** Asks until the migration is in a final state, telling each change. */
-async function follow(api: ApiClient, first: MigrationRecord, tell: (line: string) => void): Promise<MigrationRecord> {
+export async function follow(
+  api: ApiClient,
+  first: MigrationRecord,
+  tell: (line: string) => void,
+): Promise<MigrationRecord> {
   let shown = '';
   for (;;) {
     let record: MigrationRecord;
@@ -63,7 +104,7 @@ async function follow(api: ApiClient, first: MigrationRecord, tell: (line: strin
   }
 }
 
-function outcome(record: MigrationRecord): string {
+export function outcome(record: MigrationRecord): string {
   const { id, container, state, source, target, result, error, totalMs } = record;
   if (state === 'completed') {
     const stall = result?.stallMs === null ? '' : `, stall ${formatMs(result?.stallMs)}`;
@@ -75,7 +116,7 @@ function outcome(record: MigrationRecord): string {
   return `migration ${id} of ${container}: ${state}${reason}${lines}${action}`;
 }
 
-function exitOf({ state, error }: MigrationRecord): number {
+export function exitOf({ state, error }: MigrationRecord): number {
   if (state === 'completed') return exitCode.done;
   if (state === 'refused')
     return error === null ? exitCode.refused : RankshiftError.from(error).exitCode || exitCode.refused;

@@ -3,11 +3,14 @@ import { listActiveMigrations } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
 import { driveMigration } from './drive.ts';
 
-const leaseMs = 6000;
-const renewMs = 2000;
-const scanMs = 2000;
+const leaseMs = 3000;
+const renewMs = 1000;
+const scanMs = 1000;
 
-/** Drives a migration if no other controller does. The records' compare-and-set keeps a late second driver harmless. */
+/**
+ * Drives a migration if no other controller does. The lease only keeps two from trying at once; what makes a driver
+ * harmless that loses it without noticing is its name in the record (drive.ts).
+ */
 export async function driveWithLease(context: ControllerContext, id: string): Promise<void> {
   const { redis, instance, log } = context;
   const name = `migration-${id}`;
@@ -17,6 +20,9 @@ export async function driveWithLease(context: ControllerContext, id: string): Pr
       log.warn({ migration: id, error: error.message }, 'lease not renewed'),
     );
   }, renewMs);
+  const drop = () => void dropLease(redis, name, instance).catch(() => undefined);
+  // Its successor need not wait for the lease to run out.
+  context.stopping.addEventListener('abort', drop, { once: true });
   try {
     await driveMigration(context, id);
   } catch (error) {
@@ -24,6 +30,7 @@ export async function driveWithLease(context: ControllerContext, id: string): Pr
       log.error({ migration: id, error: (error as Error).message }, 'driving failed; it is picked up again');
   } finally {
     clearInterval(timer);
+    context.stopping.removeEventListener('abort', drop);
     await dropLease(redis, name, instance).catch(() => undefined);
   }
 }

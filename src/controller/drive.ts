@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
@@ -5,7 +6,7 @@ import { type MigrationRecord, type SwitchResult, switchResultSchema } from '../
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
 import { addCostSample } from '../store/costs.ts';
-import { applyEvent, listActiveMigrations, readMigration } from '../store/migrations.ts';
+import { applyEvent, forgetActive, listActiveMigrations, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
 import { containerPlaces, peerAgents } from './places.ts';
@@ -21,13 +22,18 @@ const turnMs = 100;
  * before `switching` all is undone and done again, from `switching` on the nodes are asked what was decided.
  */
 export async function driveMigration(context: ControllerContext, id: string): Promise<MigrationRecord> {
+  const driver = `${context.instance}/${randomUUID()}`;
   let record = await readMigration(context.redis, id);
   const apply = async (event: MigrationEvent) => {
-    record = await applyEvent(context.redis, id, event);
+    const before = record.state;
+    record = await applyEvent(context.redis, id, event, driver);
+    if (record.state === before) return;
     context.log.info({ migration: id, state: record.state }, `migration ${id}: ${record.state}`);
     await breakpoint(context.config, `controller-${record.state}`);
   };
-  if (isFinal(record.state)) return record;
+  if (isFinal(record.state)) return clearUp(context, record);
+  // From here on whoever drove it before can write no more.
+  record = await applyEvent(context.redis, id, { type: 'driven', at: Date.now(), driver });
   try {
     if (record.state === 'queued' || record.state === 'preflight' || record.state === 'preparing') {
       await begin(context, record, apply);
@@ -36,19 +42,29 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
     if (record.state === 'finishing') await finish(context, record, apply);
   } catch (error) {
     if (context.stopping.aborted) throw error;
+    const { driver: now } = await readMigration(context.redis, id);
+    if (now !== driver) throw error;
     await giveUp(context, record, RankshiftError.from(error), apply);
   }
-  if (isFinal(record.state)) await unlockContainer(context.redis, record.container, id);
+  return isFinal(record.state) ? clearUp(context, record) : record;
+}
+
+/** The last act, and the only one after the end: a driver that dies before it leaves the migration among the active ones. */
+async function clearUp({ redis }: ControllerContext, record: MigrationRecord): Promise<MigrationRecord> {
+  await unlockContainer(redis, record.container, record.id);
+  await forgetActive(redis, record.id);
   return record;
 }
 
 type Apply = (event: MigrationEvent) => Promise<void>;
 
+const waiting = (apply: Apply) => (reason: string | null) => apply({ type: 'waiting', at: Date.now(), reason });
+
 /** Preflight, preparation and the switch, for a migration that has not reached its switch yet. */
 async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
-  await untilTurn(context, start);
+  await untilTurn(context, start, apply);
   await lockContainer(context.redis, start.container, id);
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
@@ -110,9 +126,7 @@ async function decide(
   apply: Apply,
   cause?: RankshiftError,
 ): Promise<void> {
-  const wait = (reason: string | null) =>
-    applyEvent(context.redis, record.id, { type: 'waiting', at: Date.now(), reason });
-  const outcome = await settle(context, record, wait);
+  const outcome = await settle(context, record, waiting(apply));
   const error = cause ?? new RankshiftError('E_AGENT', 'the switch was interrupted', { phase: 'switching' });
   const result: SwitchResult = {
     outcome,
@@ -158,9 +172,8 @@ async function conclude(
 async function finish(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
   const { id, container } = record;
   const { source, target } = await readMigration(context.redis, id);
-  const wait = (reason: string | null) => applyEvent(context.redis, id, { type: 'waiting', at: Date.now(), reason });
   for (const node of [target, source]) {
-    if (node !== null) await untilDone(context, node, 'finish', { migration: id, container }, wait);
+    if (node !== null) await untilDone(context, node, 'finish', { migration: id, container }, waiting(apply));
   }
   const result = record.result;
   if (result !== null && result.downtimeMs !== null && result.bytes !== null) {
@@ -195,7 +208,7 @@ async function giveUp(
 }
 
 /** Containers of one job move one after another, in the order of the requests. */
-async function untilTurn(context: ControllerContext, { id, job }: MigrationRecord): Promise<void> {
+async function untilTurn(context: ControllerContext, { id, job }: MigrationRecord, apply: Apply): Promise<void> {
   const before = async () => {
     const active = await listActiveMigrations(context.redis);
     return active.find((other) => other.job === job && Number(other.id) < Number(id));
@@ -205,7 +218,7 @@ async function untilTurn(context: ControllerContext, { id, job }: MigrationRecor
     const { cancelRequested } = await readMigration(context.redis, id);
     if (cancelRequested || context.stopping.aborted) return;
     const reason = `migration ${other.id} of the same job`;
-    if (reason !== told) await applyEvent(context.redis, id, { type: 'waiting', at: Date.now(), reason });
+    if (reason !== told) await waiting(apply)(reason);
     told = reason;
     await new Promise((resolve) => setTimeout(resolve, turnMs));
   }

@@ -1,8 +1,12 @@
 import { isFinal } from '../migration/machine.ts';
-import { listContainers, removeContainer, setContainerState } from '../store/containers.ts';
+import { abortSwitch, listContainers, removeContainer, setContainerState } from '../store/containers.ts';
 import { applyEvent, listActiveMigrations } from '../store/migrations.ts';
 import { readRun, removeRun, updateRun } from '../store/runs.ts';
 import type { ControllerContext } from './context.ts';
+
+/** A move that is called off ends within seconds, unless an agent is away. */
+const movesMs = 20_000;
+const pauseMs = 50;
 
 /**
  * Ends the run of a job: every rank container is removed from its node, wherever it moved to, then the records.
@@ -13,7 +17,7 @@ export async function endRun(context: ControllerContext, job: number): Promise<v
   const { redis, log } = context;
   const run = await readRun(redis, job);
   if (run !== null) await updateRun(redis, { ...run, state: 'ending' });
-  await cancelMoves(context, job);
+  await endMoves(context, job);
   const containers = (await listContainers(redis)).filter((container) => container.job === job);
   await Promise.all(
     containers.map(async ({ id, owner }) => {
@@ -33,9 +37,26 @@ export async function endRun(context: ControllerContext, job: number): Promise<v
   if (run !== null) log.info({ job }, 'run ended');
 }
 
-async function cancelMoves(context: ControllerContext, job: number): Promise<void> {
-  const active = (await listActiveMigrations(context.redis)).filter(
-    (record) => record.job === job && !isFinal(record.state),
-  );
-  for (const { id } of active) await applyEvent(context.redis, id, { type: 'cancel-requested', at: Date.now() });
+/**
+ * Calls the moves of a job off, also in the middle of a switch, and waits for their end: only then it is certain on which
+ * nodes its containers are, and none is taken apart while CRIU works on it.
+ */
+async function endMoves(context: ControllerContext, job: number): Promise<void> {
+  const { redis, log } = context;
+  const moves = async () => {
+    const active = await listActiveMigrations(redis);
+    return active.filter((record) => record.job === job && !isFinal(record.state));
+  };
+  for (const { id } of await moves()) {
+    const { state, epoch, container } = await applyEvent(redis, id, { type: 'cancel-requested', at: Date.now() });
+    if (state === 'switching' && epoch !== null) await abortSwitch(redis, { container, migration: id, epoch });
+  }
+  const deadline = Date.now() + movesMs;
+  for (let left = await moves(); left.length > 0; left = await moves()) {
+    if (Date.now() > deadline) {
+      log.warn({ job, migrations: left.map(({ id }) => id) }, 'moves of an ended job did not end in time');
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
 }

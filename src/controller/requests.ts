@@ -103,6 +103,23 @@ export async function cancelMigration(
   return marked;
 }
 
+/** Goes on with a migration that gave up waiting: both nodes are asked again to settle by the commit record. */
+export async function resolveMigration(
+  context: ControllerContext,
+  caller: Caller,
+  id: string,
+): Promise<MigrationRecord> {
+  const record = await readMigration(context.redis, id);
+  await requireMigrationOwner(context, caller, record);
+  if (record.state !== 'needs-operator')
+    throw new RankshiftError('E_REFUSED', `migration ${id} is ${record.state}; there is nothing to resolve`, {
+      action: `See what it does with: rankshift show ${id}`,
+    });
+  const resumed = await applyEvent(context.redis, id, { type: 'resumed', at: Date.now() });
+  await context.migrations.add('migrate', { id }, { jobId: `migration-${id}-${resumed.revision}` });
+  return resumed;
+}
+
 export async function requireMigrationOwner(
   context: ControllerContext,
   caller: Caller,

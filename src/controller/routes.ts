@@ -11,7 +11,14 @@ import { type Caller, identifyCaller, requireOwner, visibleContainers } from './
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
 import { gatherNodes } from './node-facts.ts';
-import { cancelMigration, findContainer, planRequest, requireMigrationOwner, submitMigration } from './requests.ts';
+import {
+  cancelMigration,
+  findContainer,
+  planRequest,
+  requireMigrationOwner,
+  resolveMigration,
+  submitMigration,
+} from './requests.ts';
 import { runRequestSchema, startRun } from './start-run.ts';
 import { type OutputEvent, streamOutput } from './stream-output.ts';
 
@@ -90,6 +97,14 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
       body: z.strictObject({}),
       handle: async (request) => ({
         migration: await cancelMigration(context, await caller(request), migrationId(request.params)),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/migrations/:id/resolve',
+      body: z.strictObject({}),
+      handle: async (request) => ({
+        migration: await resolveMigration(context, await caller(request), migrationId(request.params)),
       }),
     }),
     ...runRoutes(context, credentials, attached, caller),

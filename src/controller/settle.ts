@@ -1,7 +1,7 @@
 import { RankshiftError } from '../errors.ts';
 import { type CommandName, type CommandPayload, resolveResultSchema } from '../migration/commands.ts';
 import type { MigrationRecord } from '../migration/record.ts';
-import { readContainer } from '../store/containers.ts';
+import { abortSwitch, readContainer } from '../store/containers.ts';
 import type { ControllerContext } from './context.ts';
 
 /** How long an interrupted migration waits for an agent before a person is asked; it goes on asking meanwhile. */
@@ -22,6 +22,8 @@ export async function settle(
   const { id, container, source, target } = record;
   const payload = { migration: id, container };
   if (source !== null) await untilDone(context, source, 'resolve', payload, wait);
+  // The source may never have heard of it. Closed for good, so that a late order of a driver before us opens nothing.
+  if (record.epoch !== null) await abortSwitch(context.redis, { ...payload, epoch: record.epoch });
   if (target !== null) {
     const answer = resolveResultSchema.parse(await untilDone(context, target, 'resolve', payload, wait));
     if (answer.outcome === 'committed') return 'committed';

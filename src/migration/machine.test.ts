@@ -28,6 +28,8 @@ const events: MigrationEvent[] = [
   { type: 'cancelled', at: 0 },
   { type: 'waiting', at: 0, reason: 'n2' },
   { type: 'needs-operator', at: 0, error },
+  { type: 'driven', at: 0, driver: 'ctl-1' },
+  { type: 'resumed', at: 0 },
 ];
 
 test('a normal move passes through its phases and measures them', (t) => {
@@ -82,6 +84,22 @@ test('whatever events come, a record stays valid, a final state stays final, and
     }),
   );
   t.pass();
+});
+
+test('a migration that needed an operator goes on where it gave up', (t) => {
+  const start: MigrationEvent[] = [
+    { type: 'preflight-started', at: 1010, source: 'n1', epoch: 3 },
+    { type: 'preparing-started', at: 1030 },
+    { type: 'switching-started', at: 1100 },
+  ];
+  const end: MigrationEvent[] = [
+    { type: 'needs-operator', at: 9000, error },
+    { type: 'resumed', at: 9100 },
+  ];
+  const run = (sequence: MigrationEvent[]) => sequence.reduce(reduce, fresh());
+  t.is(run([...start, ...end]).state, 'switching');
+  t.is(run([...start, { type: 'switched', at: 1600, result }, ...end]).state, 'finishing');
+  t.is(run([...start, ...end]).endedAt, null);
 });
 
 test('only what has not committed can be cancelled', (t) => {

@@ -3,6 +3,7 @@ import { finalStates, type MigrationRecord, type MigrationState, type Plan, type
 
 /** What can happen to a migration. `at` is Unix time in milliseconds. */
 export type MigrationEvent =
+  | { type: 'driven'; at: number; driver: string }
   | { type: 'preflight-started'; at: number; source: string; epoch: number }
   | { type: 'planned'; at: number; plan: Plan }
   | { type: 'refused'; at: number; error: SerializedError; plan?: Plan }
@@ -14,7 +15,8 @@ export type MigrationEvent =
   | { type: 'cancel-requested'; at: number }
   | { type: 'cancelled'; at: number }
   | { type: 'waiting'; at: number; reason: string | null }
-  | { type: 'needs-operator'; at: number; error: SerializedError };
+  | { type: 'needs-operator'; at: number; error: SerializedError }
+  | { type: 'resumed'; at: number };
 
 /** state -> states that may follow. `rolled-back` stays reachable until the commit, never after it. */
 const followers: Record<MigrationState, readonly MigrationState[]> = {
@@ -28,7 +30,7 @@ const followers: Record<MigrationState, readonly MigrationState[]> = {
   refused: [],
   cancelled: [],
   'rolled-back': [],
-  'needs-operator': ['finishing', 'rolled-back'],
+  'needs-operator': ['switching', 'finishing'],
 };
 
 export function isFinal(state: MigrationState): boolean {
@@ -46,6 +48,8 @@ export function isCancellable(state: MigrationState): boolean {
  */
 export function reduce(record: MigrationRecord, event: MigrationEvent): MigrationRecord {
   switch (event.type) {
+    case 'driven':
+      return { ...record, driver: event.driver };
     case 'preflight-started':
       return { ...enter(record, 'preflight', event.at), source: event.source, epoch: event.epoch };
     case 'planned':
@@ -70,7 +74,14 @@ export function reduce(record: MigrationRecord, event: MigrationEvent): Migratio
       return { ...record, waitingFor: event.reason };
     case 'needs-operator':
       return { ...enter(record, 'needs-operator', event.at), error: event.error };
+    case 'resumed':
+      return { ...enter(record, stateBefore(record), event.at), error: null };
   }
+}
+
+/** Where a migration that needed an operator goes on: where it gave up. */
+function stateBefore({ phases }: MigrationRecord): MigrationState {
+  return phases.at(-2)?.name === 'finishing' ? 'finishing' : 'switching';
 }
 
 function enter(record: MigrationRecord, state: MigrationState, at: number): MigrationRecord {
@@ -99,6 +110,7 @@ export function newMigration(
   return {
     version: 1,
     revision: 0,
+    driver: '',
     ...fields,
     state: 'queued',
     source: null,

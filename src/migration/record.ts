@@ -115,6 +115,8 @@ export const migrationRecordSchema = z.object({
   version: z.literal(1),
   /** Grows by one with each write; the compare in compare-and-set. */
   revision: z.number().int(),
+  /** Who drives it now: one that was taken for dead and comes back can write no more. */
+  driver: z.string().default(''),
   id: migrationIdSchema,
   container: containerIdSchema,
   job: z.number().int(),

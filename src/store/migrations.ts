@@ -36,25 +36,39 @@ export async function listMigrations(redis: Redis, limit: number): Promise<Migra
   return readMany(redis, await redis.zrevrange(byTime, 0, limit - 1));
 }
 
-/** Those not in a final state, oldest first. */
+/** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */
 export async function listActiveMigrations(redis: Redis): Promise<MigrationRecord[]> {
   const records = await readMany(redis, await redis.smembers(active));
   return records.sort((a, b) => Number(a.id) - Number(b.id));
 }
 
 /**
- * Applies an event by compare-and-set, again and again until no one else was faster.
- * @throws Error from the reducer where the event cannot follow.
+ * Applies an event by compare-and-set, again and again until no one else was faster. A migration that has ended stays
+ * among the active ones until its driver has cleared up and forgets it.
+ * @param driver who must be the driver of the migration, where only the driver may do this.
+ * @throws RankshiftError E_STALE where another one drives it; Error from the reducer where the event cannot follow.
  */
-export async function applyEvent(redis: Redis, id: string, event: MigrationEvent): Promise<MigrationRecord> {
+export async function applyEvent(
+  redis: Redis,
+  id: string,
+  event: MigrationEvent,
+  driver?: string,
+): Promise<MigrationRecord> {
   for (;;) {
     const now = await readMigration(redis, id);
+    if (driver !== undefined && now.driver !== driver) {
+      throw new RankshiftError('E_STALE', `migration ${id} is driven by another controller now`);
+    }
     const next = { ...reduce(now, event), revision: now.revision + 1 };
+    if (isFinal(now.state) && !isFinal(next.state)) await redis.sadd(active, id);
     const written = await script(redis, 'updateRecord', key(id), now.revision, JSON.stringify(next));
-    if (written !== 1) continue;
-    if (isFinal(next.state)) await redis.srem(active, id);
-    return next;
+    if (written === 1) return next;
   }
+}
+
+/** A migration in a final state, of which nothing is left to do. */
+export async function forgetActive(redis: Redis, id: string): Promise<void> {
+  await redis.srem(active, id);
 }
 
 async function readMany(redis: Redis, ids: string[]): Promise<MigrationRecord[]> {
