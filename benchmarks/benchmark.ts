@@ -1,0 +1,19 @@
+import type { Cluster } from '../mpi-tests/support/cluster.ts';
+import type { Measured } from './measure/result.ts';
+
+export interface BenchmarkOptions {
+  /** How often each thing is measured; undefined: as the benchmark has it. */
+  rounds: number | undefined;
+  /** A few minutes less, for a look: fewer rounds, smaller sizes. Says nothing about the targets. */
+  quick: boolean;
+  /** For the person who waits. */
+  say: (line: string) => void;
+}
+
+/** One benchmark: runs on a testbed of its own and prints its table. */
+export interface Benchmark {
+  about: string;
+  /** Size of /var/lib/rankshift on each node, as of tmpfs(5). */
+  stateSize?: string;
+  measure: (cluster: Cluster, options: BenchmarkOptions) => Promise<Measured>;
+}

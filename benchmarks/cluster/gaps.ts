@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import type { Job } from '../../mpi-tests/support/job.ts';
+import type { MigrationRecord } from '../../src/migration/record.ts';
+
+/** A time in which a rank made no progress, as the test programs report it (mpi-tests/programs/gaps.h). */
+const gapSchema = z.object({
+  event: z.literal('gap'),
+  rank: z.number().int(),
+  startEpochNs: z.number(),
+  realtimeGapMs: z.number(),
+});
+
+export interface Gap {
+  rank: number;
+  /** Unix time in milliseconds. */
+  startMs: number;
+  ms: number;
+}
+
+/** All gaps that a program printed at its end. */
+export function gapsOf(job: Job): Gap[] {
+  return job.lines(/^\{"event":"gap"/).map((line) => {
+    const { rank, startEpochNs, realtimeGapMs } = gapSchema.parse(JSON.parse(line));
+    return { rank, startMs: startEpochNs / 1e6, ms: realtimeGapMs };
+  });
+}
+
+/** When a container was stopped and when it ran again, Unix time in milliseconds, by the record of its move. */
+export function windowOf(record: MigrationRecord): { from: number; to: number; downtimeMs: number } {
+  const frozen = record.result?.timeline.find(({ name }) => name === 'frozen');
+  const downtimeMs = record.result?.downtimeMs;
+  if (frozen === undefined || downtimeMs === null || downtimeMs === undefined) {
+    throw new Error(`migration ${record.id} does not say how long the container was stopped`);
+  }
+  return { from: frozen.at, to: frozen.at + downtimeMs, downtimeMs };
+}
+
+/** The longest gap of a rank that overlaps the time in which a container was stopped, milliseconds. */
+export function gapAround(gaps: readonly Gap[], rank: number, record: MigrationRecord): number {
+  const { from, to } = windowOf(record);
+  const around = gaps.filter((gap) => gap.rank === rank && gap.startMs < to && gap.startMs + gap.ms > from);
+  if (around.length === 0) throw new Error(`rank ${rank} reports no gap around migration ${record.id}`);
+  return Math.max(...around.map(({ ms }) => ms));
+}

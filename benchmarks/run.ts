@@ -1,0 +1,86 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { Cluster } from '../mpi-tests/support/cluster.ts';
+import { endJobs } from '../mpi-tests/support/job.ts';
+import { bringUp, takeDown } from '../src/testbed/index.ts';
+import type { Benchmark } from './benchmark.ts';
+import { clock } from './clock.ts';
+import { downtime } from './downtime.ts';
+import { idle } from './idle.ts';
+import { describeMachine, load } from './measure/machine.ts';
+import { writeResult } from './measure/result.ts';
+import { memory } from './memory.ts';
+import { stall } from './stall.ts';
+
+const benchmarks: Record<string, Benchmark> = { stall, clock, downtime, idle, memory };
+const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`);
+
+await new Command('bench')
+  .description('Measures Rankshift on a testbed of its own, and beside it what it is compared with.')
+  .argument('<name>', Object.keys(benchmarks).join(', '))
+  .option('--rounds <n>', 'how often each thing is measured', (text) => {
+    if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('allowed is a whole number from 1');
+    return Number(text);
+  })
+  .option('--quick', 'fewer rounds and smaller sizes, for a look', false)
+  .addHelpText('after', `\nBenchmarks:\n${list.join('\n')}`)
+  .showHelpAfterError()
+  .action(async (name: string, options: { rounds?: number; quick: boolean }, command: Command) => {
+    const benchmark = benchmarks[name];
+    if (benchmark === undefined) return command.error(`error: there is no benchmark ${name}`, { exitCode: 2 });
+    await run(name, benchmark, options.rounds, options.quick);
+  })
+  .parseAsync();
+
+async function run(name: string, benchmark: Benchmark, rounds: number | undefined, quick: boolean): Promise<void> {
+  const say = (line: string) => console.error(`${name}: ${line}`);
+  const started = performance.now();
+  const loadBefore = load();
+  const testbed = `bench-${name}-${process.pid}`;
+  // An interrupted benchmark leaves no testbed behind.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => void takeDown(testbed).finally(() => process.exit(130)));
+  }
+  try {
+    const cluster = new Cluster(
+      await bringUp({
+        name: testbed,
+        services: true,
+        progress: say,
+        ...(benchmark.stateSize === undefined ? {} : { stateSize: benchmark.stateSize }),
+      }),
+    );
+    await cluster.untilReady();
+    const versions = await versionsOf(cluster);
+    const measured = await benchmark.measure(cluster, { rounds, quick, say });
+    await endJobs(cluster);
+    const file = writeResult({
+      version: 1,
+      benchmark: name,
+      measuredAt: new Date().toISOString().slice(0, 10),
+      seconds: Math.round((performance.now() - started) / 1000),
+      quick,
+      machine: describeMachine(),
+      loadBefore,
+      versions,
+      ...measured,
+    });
+    for (const note of measured.notes) console.log(`note: ${note}`);
+    for (const { what, wanted, measured: value, met } of measured.targets) {
+      console.log(`${met ? 'met   ' : 'MISSED'}  ${what}: ${value} (target ${wanted})`);
+    }
+    console.log(`written to ${file}`);
+    if (!quick && measured.targets.some(({ met }) => !met)) process.exitCode = 1;
+  } finally {
+    await takeDown(testbed);
+  }
+}
+
+async function versionsOf(cluster: Cluster): Promise<Record<string, string>> {
+  const first = async (argv: string[]) => /\d+(\.\d+)+/.exec(await cluster.output('n1', argv))?.[0] ?? 'unknown';
+  const [criu, runc, podman] = await Promise.all([
+    first(['criu', '--version']),
+    first(['runc', '--version']),
+    first(['podman', '--version']),
+  ]);
+  return { criu, runc, podman };
+}
