@@ -6,6 +6,7 @@ import { imagesInUse } from '../container/images/in-use.ts';
 import { removeImage } from '../container/images/remove.ts';
 import { listImages } from '../container/images/store.ts';
 import { RankshiftError } from '../errors.ts';
+import { formatTime } from './table.ts';
 
 /** `rankshift image import|ls|rm`: the images of which rank containers are made. */
 export function imageCommand(): Command {
@@ -55,7 +56,7 @@ async function list(config: Config, options: { json?: boolean; header: boolean }
     digest.slice('sha256:'.length, 'sha256:'.length + 12),
     String(layers.length),
     size(bytes),
-    importedAt.slice(0, 19),
+    formatTime(Date.parse(importedAt)),
   ]);
   const table = options.header ? [heading, ...rows] : rows;
   const widths = heading.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));

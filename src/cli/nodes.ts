@@ -19,8 +19,8 @@ export function nodesCommand(): Command {
   return new Command('nodes')
     .description('list nodes: agent, Slurm state, rank containers')
     .option('--no-header', 'without the heading')
-    .option('--json', 'for programs', false)
-    .action(async ({ header, json }: { header: boolean; json: boolean }) => {
+    .option('--json', 'JSON, for programs')
+    .action(async ({ header, json }: { header: boolean; json?: true }) => {
       const answer = await new ApiClient(loadConfig()).get('/v1/nodes');
       const nodes = z.array(nodeSchema).parse(answer.nodes);
       if (json) {

@@ -11,8 +11,9 @@ export function planCommand(): Command {
     .description('dry run of migrate: the same checks, nothing changed, every reason against the move')
     .argument('<container>', 'JOB.CONTAINER, or JOB where it has one container')
     .option('--to <node>', 'target node (default: chosen)')
-    .option('--json', 'for programs', false)
-    .action(async (container: string, { to, json }: { to?: string; json: boolean }) => {
+    .option('--json', 'JSON, for programs')
+    .addHelpText('after', '\nExit code 0 if it can move, 3 if not.')
+    .action(async (container: string, { to, json }: { to?: string; json?: true }) => {
       const api = new ApiClient(loadConfig());
       const plan = planSchema.parse(
         (await api.post('/v1/plans', { container, ...(to === undefined ? {} : { to }) })).plan,

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
@@ -9,16 +9,21 @@ import { formatTime, table } from './table.ts';
 export function psCommand(): Command {
   return new Command('ps')
     .description('list rank containers and where they run')
-    .option('-j, --job <job>', 'of one job only')
+    .option('-j, --job <jobs>', 'of these jobs only, comma separated', parseJobs)
     .option('--no-header', 'without the heading')
-    .option('--json', 'for programs', false)
-    .action(async ({ job, header, json }: { job?: string; header: boolean; json: boolean }) => {
+    .option('--json', 'JSON, for programs')
+    .action(async ({ job, header, json }: { job?: number[]; header: boolean; json?: true }) => {
       const answer = await new ApiClient(loadConfig()).get('/v1/containers');
       const all = z.array(containerRecordSchema).parse(answer.containers);
-      const containers = job === undefined ? all : all.filter((container) => String(container.job) === job);
+      const containers = job === undefined ? all : all.filter((container) => job.includes(container.job));
       if (json) console.log(JSON.stringify({ version: 1, containers }));
       else console.log(psTable(containers, !header));
     });
+}
+
+function parseJobs(text: string): number[] {
+  if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError('allowed are job numbers: 42 or 42,43');
+  return text.split(',').map(Number);
 }
 
 function psTable(containers: ContainerRecord[], noHeader: boolean): string {

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
+import { forwardSignals } from './forward-signals.ts';
 
-const forwarded = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'] as const;
 const pauseMs = 500;
 
 const eventSchema = z.discriminatedUnion('type', [
@@ -19,8 +19,18 @@ export function runCommand(): Command {
     .description('start one rank container per allocated node and an MPI program in them (inside an sbatch script)')
     .usage('[options] -- PROGRAM [ARGS...]')
     .argument('<program...>', 'MPI program and its arguments')
-    .option('--image <name>', 'container image (see: rankshift image ls)')
+    .option('--image <name>', 'container image (default: DefaultImage of the configuration; see: rankshift image ls)')
     .option('--ranks-per-container <k>', 'ranks per container (default: tasks per node of the job)')
+    .addHelpText(
+      'after',
+      `
+Exit code: that of mpirun. Signals are forwarded to it, scancel ends everything.
+
+Example: a script for sbatch
+  #!/bin/bash
+  #SBATCH --nodes=3 --ntasks-per-node=2
+  rankshift run --image mpi -- ./solver input.dat`,
+    )
     .action(async (program: string[], { image, ranksPerContainer }: { image?: string; ranksPerContainer?: string }) => {
       const job = Number(process.env['SLURM_JOB_ID']);
       if (!Number.isInteger(job) || job < 1) {
@@ -43,13 +53,7 @@ export function runCommand(): Command {
         ...(image === undefined ? {} : { image }),
         ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: parseRanks(ranksPerContainer) }),
       });
-      for (const signal of forwarded) {
-        process.on(signal, () => {
-          api
-            .post(`/v1/runs/${job}/signal`, { signal })
-            .catch((error: Error) => console.error(`rankshift: ${signal} not forwarded: ${error.message}`));
-        });
-      }
+      forwardSignals(api, job);
       process.exitCode = await relayOutput(api, job);
     });
 }

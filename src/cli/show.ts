@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
@@ -11,24 +11,28 @@ export function showCommand(): Command {
   return new Command('show')
     .description('show a migration with its timeline, or list the last ones')
     .argument('[id]', 'number of the migration')
-    .option('-n, --last <n>', 'how many to list', '20')
+    .option('-n, --last <n>', 'how many to list', parseCount, 20)
     .option('--no-header', 'without the heading')
-    .option('--json', 'for programs', false)
-    .action(
-      async (id: string | undefined, { last, header, json }: { last: string; header: boolean; json: boolean }) => {
-        const api = new ApiClient(loadConfig());
-        if (id === undefined) {
-          const answer = await api.get(`/v1/migrations?limit=${encodeURIComponent(last)}`);
-          const migrations = z.array(migrationRecordSchema).parse(answer.migrations);
-          console.log(json ? JSON.stringify({ version: 1, migrations }) : list(migrations, !header));
-          return;
-        }
-        const migration = migrationRecordSchema.parse(
-          (await api.get(`/v1/migrations/${encodeURIComponent(id)}`)).migration,
-        );
-        console.log(json ? JSON.stringify({ version: 1, migration }) : describeMigration(migration));
-      },
-    );
+    .option('--json', 'JSON, for programs')
+    .action(async (id: string | undefined, { last, header, json }: { last: number; header: boolean; json?: true }) => {
+      const api = new ApiClient(loadConfig());
+      if (id === undefined) {
+        const answer = await api.get(`/v1/migrations?limit=${last}`);
+        const migrations = z.array(migrationRecordSchema).parse(answer.migrations);
+        console.log(json ? JSON.stringify({ version: 1, migrations }) : list(migrations, !header));
+        return;
+      }
+      const migration = migrationRecordSchema.parse(
+        (await api.get(`/v1/migrations/${encodeURIComponent(id)}`)).migration,
+      );
+      console.log(json ? JSON.stringify({ version: 1, migration }) : describeMigration(migration));
+    });
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= 1000) return count;
+  throw new InvalidArgumentError('allowed is 1 to 1000');
 }
 
 function list(migrations: MigrationRecord[], noHeader: boolean): string {

@@ -16,7 +16,10 @@ const reportFile = 'demo-report.json';
 /** A second Ctrl-C may hit a program that clears up: it is done again. */
 const triesToClear = 5;
 
-const command = relative(process.cwd(), join(checkoutDir, 'bin', 'rankshift')) || 'rankshift';
+/** As short as it can be typed from here. */
+const program = join(checkoutDir, 'bin', 'rankshift');
+const below = relative(process.cwd(), program);
+const command = below.startsWith('..') ? program : `./${below}`;
 const keptFile = join(testbedPaths(name).dir, 'kept');
 
 async function main(keep: boolean): Promise<number> {
