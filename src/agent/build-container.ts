@@ -73,6 +73,15 @@ function layersOf(config: Config, facts: ContainerFacts): string[] {
   return facts.layers.map((digest) => layerPath(config.imageStore, digest)).reverse();
 }
 
+/** The job's share of a node, as far as the node's cgroups know such limits, and what the agent itself may have. */
+function limitsOf({ cpus, memoryBytes }: ContainerFacts): ContainerSpec['limits'] {
+  return {
+    ...ownLimits(),
+    ...(cpus === null ? {} : { cpus }),
+    ...(memoryBytes === null ? {} : { memoryBytes }),
+  };
+}
+
 function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): ContainerSpec {
   const { job, index, uid, gid, user, home, groups, image, ranksPerContainer, containers, program, workDir } = facts;
   const hosts = Array.from({ length: containers }, (_, other) => {
@@ -87,7 +96,7 @@ function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): Con
     (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
   );
   return {
-    ...{ job, index, uid, gid, user, home, groups, image, hosts, limits: ownLimits() },
+    ...{ job, index, uid, gid, user, home, groups, image, hosts, limits: limitsOf(facts) },
     cwd: workDir,
     command: file === undefined ? null : mpirunCommand({ mpi: 'openmpi', hosts, ranks, program: file, args }),
     env: containerEnvironment({

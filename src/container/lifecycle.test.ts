@@ -72,7 +72,11 @@ test('the bundle runs PID 1 as the user, without capabilities, in the given name
     linux: { cgroupsPath: '/rankshift/rs-42-0' },
   });
   const text = JSON.stringify(config);
-  t.true(text.includes('"--cwd","/home/alice/run","--","mpirun","--leave-session-attached","--hostfile","/.rankshift/hostfile","-n","3"'));
+  t.true(
+    text.includes(
+      '"--cwd","/home/alice/run","--","mpirun","--leave-session-attached","--hostfile","/.rankshift/hostfile","-n","3"',
+    ),
+  );
   t.true(text.includes('"capabilities":{"bounding":[],"effective":[],"permitted":[],"inheritable":[],"ambient":[]}'));
   t.true(text.includes('"cpu":{"period":100000,"quota":150000}'));
   t.false(text.includes('"limit":'), 'no memory controller, no memory limit');

@@ -30,6 +30,12 @@ export const runRequestSchema = z.strictObject({
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
+/** The smallest share of a node: a container may come to any of them. Null where there is none or no limit. */
+function leastOf(shares: Record<string, number>): number | null {
+  const least = Math.min(...Object.values(shares));
+  return Number.isFinite(least) && least >= 1 ? Math.floor(least) : null;
+}
+
 /** A start is over within this, image already on the store. */
 const launchMs = 60_000;
 
@@ -69,6 +75,7 @@ export async function startRun(context: ControllerContext, uid: number, request:
       action: 'Wait until the other rankshift run of this job has ended.',
     });
   }
+  const memoryMiB = job.memoryPerNode === undefined ? null : leastOf(job.memoryPerNode);
   const common: Omit<ContainerFacts, 'id' | 'index' | 'program'> = {
     job: job.job,
     run: run.run,
@@ -84,6 +91,8 @@ export async function startRun(context: ControllerContext, uid: number, request:
     workDir: request.workDir,
     ranksPerContainer: ranks,
     containers: job.nodes.length,
+    cpus: leastOf(job.cpusPerNode),
+    memoryBytes: memoryMiB === null ? null : memoryMiB * 1_048_576,
   };
   try {
     const addresses = await Promise.all(job.nodes.map((node) => agentAddress(context, node)));

@@ -50,6 +50,9 @@ export const containerFactsSchema = z.strictObject({
   /** Program and arguments that mpirun starts (container 0 only), or null. */
   program: z.array(z.string().max(131_072)).max(4096).nullable(),
   ranksPerContainer: z.number().int().min(1).max(4096),
+  /** What the job has on each node: processors and bytes of memory; null where Slurm sets no limit. */
+  cpus: z.number().int().min(1).nullable(),
+  memoryBytes: z.number().int().min(1).nullable(),
   /** Number of containers of the run. */
   containers: z.number().int().min(1).max(10_000),
 });
