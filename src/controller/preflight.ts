@@ -24,8 +24,8 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   const container = await readContainer(context.redis, request.container);
   if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);
   const nodes = await gatherNodes(context);
-  const source = find(nodes, container.owner);
-  const requested = request.to === undefined ? null : find(nodes, request.to);
+  const source = findNode(nodes, container.owner);
+  const requested = request.to === undefined ? null : findNode(nodes, request.to);
   const first = await inspect(context, container, null);
   const memoryBytes = first?.memoryBytes ?? 0;
   const target = requested ?? chooseTarget(source, nodes, memoryBytes);
@@ -51,7 +51,8 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   return { plan, container, inspection: measured };
 }
 
-function find(nodes: NodeFacts[], name: string): NodeFacts {
+/** @throws RankshiftError E_UNKNOWN_NODE naming those that are known. */
+export function findNode(nodes: NodeFacts[], name: string): NodeFacts {
   const node = nodes.find((candidate) => candidate.name === name);
   if (node === undefined) {
     throw new RankshiftError(

@@ -6,7 +6,8 @@ import { abortSwitch, listContainers } from '../store/containers.ts';
 import { applyEvent, createMigration, readMigration } from '../store/migrations.ts';
 import { type Caller, requireOwner } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
-import { preflight } from './preflight.ts';
+import { gatherNodes } from './node-facts.ts';
+import { findNode, preflight } from './preflight.ts';
 
 /** JOB.CONTAINER, or JOB where it has one container only. */
 export async function findContainer(
@@ -57,7 +58,7 @@ export async function planRequest(
   return plan;
 }
 
-/** Puts a move into the queue. @throws RankshiftError where the caller may not, or the container moves already. */
+/** Puts a move into the queue. @throws RankshiftError where the caller may not, the node is unknown, or the container moves already. */
 export async function submitMigration(
   context: ControllerContext,
   caller: Caller,
@@ -70,6 +71,8 @@ export async function submitMigration(
       `container ${container.id} is moving already (migration ${container.migration})`,
     );
   }
+  // Said at once, for it is a slip of the pen; everything else about the target is the plan's business.
+  if (request.to !== undefined) findNode(await gatherNodes(context), request.to);
   const record = await createMigration(context.redis, {
     container: container.id,
     job: container.job,
@@ -88,8 +91,7 @@ export async function cancelMigration(
 ): Promise<MigrationRecord> {
   const record = await readMigration(context.redis, id);
   await requireMigrationOwner(context, caller, record);
-  if (!isCancellable(record.state))
-    throw new RankshiftError('E_REFUSED', `migration ${id} is ${record.state}; it is too late to cancel`);
+  if (!isCancellable(record.state)) throw tooLate(id, `is ${record.state}`);
   const marked = await applyEvent(context.redis, id, { type: 'cancel-requested', at: Date.now() });
   if (marked.state === 'switching' && record.epoch !== null) {
     const answer = await abortSwitch(context.redis, {
@@ -97,8 +99,7 @@ export async function cancelMigration(
       migration: id,
       epoch: record.epoch,
     });
-    if (answer === 'committed')
-      throw new RankshiftError('E_REFUSED', `migration ${id} has committed; it is too late to cancel`);
+    if (answer === 'committed') throw tooLate(id, 'has committed');
   }
   return marked;
 }
@@ -118,6 +119,12 @@ export async function resolveMigration(
   const resumed = await applyEvent(context.redis, id, { type: 'resumed', at: Date.now() });
   await context.migrations.add('migrate', { id }, { jobId: `migration-${id}-${resumed.revision}` });
   return resumed;
+}
+
+function tooLate(id: string, why: string): RankshiftError {
+  return new RankshiftError('E_REFUSED', `migration ${id} ${why}; it is too late to cancel`, {
+    action: `Nothing: see how it ended with rankshift show ${id}.`,
+  });
 }
 
 export async function requireMigrationOwner(
