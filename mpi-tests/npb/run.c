@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,13 @@ static const char classes[] = "SWAB";
 
 /* Ping-pongs with each rank for one sample of --drift: some 10 ms, of which the shortest counts. */
 static const int exchanges = 100;
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_usr1(int signal) {
+  (void)signal;
+  told_to_end = 1;
+}
 
 /* Every rank reaches this with the same arguments, so all of them can end in good order; only rank 0 speaks. */
 static void refuse(const struct npb_run *run, const char *message) {
@@ -56,6 +64,8 @@ void npb_start(struct npb_run *run, int argc, char **argv, const char *kernel) {
   MPI_Comm_size(MPI_COMM_WORLD, &run->ranks);
   if (!take_arguments(run, argc, argv))
     refuse(run, "usage: ep|is|cg|mg|ft S|W|A|B [--repeat N] [--seconds S] [--drift]");
+  struct sigaction action = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &action, NULL); /* after MPI_Init, which may set handlers of its own */
   run->begun = MPI_Wtime();
   if (run->rank == 0) printf("NPB %s class=%c ranks=%d repeat=%d\n", kernel, run->class, run->ranks, run->repeat);
 }
@@ -84,7 +94,7 @@ void *npb_allocate(size_t count, size_t size) {
 bool npb_again(const struct npb_run *run, int repeat) {
   if (repeat > run->repeat) return false;
   if (repeat == 1 || run->lasts == 0) return true;
-  int again = MPI_Wtime() - run->begun < run->lasts;
+  int again = !told_to_end && MPI_Wtime() - run->begun < run->lasts;
   MPI_Bcast(&again, 1, MPI_INT, 0, MPI_COMM_WORLD);
   return again;
 }

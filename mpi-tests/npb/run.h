@@ -33,7 +33,10 @@ long npb_block_start(long count, int part, int parts);
 /* calloc that ends the job when there is no memory. */
 void *npb_allocate(size_t count, size_t size);
 
-/* Whether the repeat of this number (from 1) is to run: by --repeat, and by --seconds on rank 0's clock. Collective. */
+/*
+ * Whether the repeat of this number (from 1) is to run: by --repeat, and with --seconds by rank 0's clock and SIGUSR1,
+ * with which a test ends a run in good order. Collective.
+ */
 bool npb_again(const struct npb_run *run, int repeat);
 
 /*

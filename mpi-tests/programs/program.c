@@ -1,10 +1,18 @@
 #include "program.h"
 
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_usr1(int signal) {
+  (void)signal;
+  told_to_end = 1;
+}
 
 static int64_t clock_ns(clockid_t clock) {
   struct timespec time;
@@ -43,6 +51,8 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   program->name = name;
   MPI_Comm_rank(MPI_COMM_WORLD, &program->rank);
   MPI_Comm_size(MPI_COMM_WORLD, &program->ranks);
+  struct sigaction action = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &action, NULL); /* after MPI_Init, which may set handlers of its own */
   bool good = argc % 2 == 1 && program->ranks >= least_ranks;
   for (int i = 1; good && i + 1 < argc; i += 2) good = set_option(options, argv[i], argv[i + 1]);
   if (!good) usage(program, least_ranks, options);
@@ -53,7 +63,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
 }
 
 bool program_over(const struct program *program, double seconds) {
-  return (double)(monotonic_ns() - program->monotonic_start) >= seconds * 1e9 ||
+  return told_to_end || (double)(monotonic_ns() - program->monotonic_start) >= seconds * 1e9 ||
          (double)(realtime_ns() - program->realtime_start) >= seconds * 1e9;
 }
 

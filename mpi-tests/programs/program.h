@@ -28,7 +28,10 @@ void program_start(struct program *program, int argc, char **argv, const char *n
 int64_t monotonic_ns(void);
 int64_t realtime_ns(void);
 
-/* Whether the program has run that long by either clock: one of them may be set back by a move that goes wrong. */
+/*
+ * Whether the program has run that long by either clock (one of them may be set back by a move that goes wrong), or got
+ * SIGUSR1: a test ends it in good order as soon as it has seen enough.
+ */
 bool program_over(const struct program *program, double seconds);
 
 /* True once a second, for a progress line; *last is the caller's memory of the last one, 0 at first. */

@@ -88,10 +88,23 @@ export class Job {
     return { state, exitCode: Number(code), signal: Number(signal) };
   }
 
+  /**
+   * Ends a test program of ours in good order: SIGUSR1 goes from Slurm through `rankshift run` and mpirun to the ranks.
+   * @returns how the job ended, and how often the program said that all is right
+   */
+  async finish(): Promise<JobEnd & { verified: number }> {
+    await this.cluster.output('login', ['scancel', '--batch', '--signal=USR1', String(this.id)], { user: this.user });
+    const end = await this.untilEnded(60_000);
+    return { ...end, verified: this.lines(/VERIFICATION SUCCESSFUL$/).length };
+  }
+
   async untilEnded(timeoutMs = 120_000): Promise<JobEnd> {
     return await until(`job ${this.id} ends`, () => this.ended(), { timeoutMs, pollMs: 100 });
   }
 }
+
+/** What `finish` gives for a job that lost nothing. */
+export const endedVerified = { state: 'COMPLETED', exitCode: 0, signal: 0, verified: 1 };
 
 /** Submits a batch script as an ordinary user; its output goes to job-ID.out and job-ID.err in the user's home. */
 export async function submit(cluster: Cluster, script: string, options: SubmitOptions = {}): Promise<Job> {
