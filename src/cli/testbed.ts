@@ -15,6 +15,7 @@ import {
   takeDown,
   testbedStatus,
 } from '../testbed/index.ts';
+import { ownCommand } from '../testbed/own-command.ts';
 
 const nameOption = ['--name <name>', 'name of the testbed', 'default'] as const;
 
@@ -112,9 +113,10 @@ async function up({ services, ...options }: UpOptions): Promise<void> {
   const testbed = await bringUp({ ...options, ...(services ? {} : { services }), progress: console.log });
   const named = testbed.name === 'default' ? '' : ` --name ${testbed.name}`;
   console.log(`up after ${((performance.now() - started) / 1000).toFixed(1)} s`);
-  console.log(`log in as a user:   rankshift testbed exec${named} --user alice login`);
-  console.log(`look at it:         rankshift testbed status${named}`);
-  console.log(`remove it:          rankshift testbed down${named}`);
+  console.log(`log in as a user:   ${ownCommand()} testbed exec${named} --user alice login`);
+  console.log("then, for example:  sbatch -N 2 --wrap 'rankshift run -- cg A --seconds 300'; rankshift ps");
+  console.log(`look at it:         ${ownCommand()} testbed status${named}`);
+  console.log(`remove it:          ${ownCommand()} testbed down${named}`);
 }
 
 async function logs(node: string, service: string | undefined, options: { name: string; follow: boolean }) {

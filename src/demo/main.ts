@@ -1,9 +1,10 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
 import { bringUp, listTestbeds, Testbed, takeDown } from '../testbed/index.ts';
 import { withLock } from '../testbed/lock.ts';
-import { checkoutDir, lockFile, testbedPaths } from '../testbed/paths.ts';
+import { ownCommand } from '../testbed/own-command.ts';
+import { lockFile, testbedPaths } from '../testbed/paths.ts';
 import { user } from './job.ts';
 import { showMove } from './show-move.ts';
 import { Voice } from './voice.ts';
@@ -16,10 +17,7 @@ const reportFile = 'demo-report.json';
 /** A second Ctrl-C may hit a program that clears up: it is done again. */
 const triesToClear = 5;
 
-/** As short as it can be typed from here. */
-const program = join(checkoutDir, 'bin', 'rankshift');
-const below = relative(process.cwd(), program);
-const command = below.startsWith('..') ? program : `./${below}`;
+const command = ownCommand();
 const keptFile = join(testbedPaths(name).dir, 'kept');
 
 async function main(keep: boolean): Promise<number> {

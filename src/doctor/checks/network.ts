@@ -33,7 +33,7 @@ async function inThrowAwayNamespace(context: DoctorContext): Promise<Finding[]> 
       await linkKind(namespace, 'bridge', ['name', 'b0', 'type', 'bridge']),
       await linkKind(namespace, 'vxlan', ['name', 'x0', 'type', 'vxlan', 'id', '1', 'dstport', '4789', 'nolearning']),
     ];
-    return [...findings, await nft(namespace, context)];
+    return [...findings, await portLock(namespace), await nft(namespace, context)];
   } finally {
     await run('ip', ['netns', 'delete', namespace], deadline);
   }
@@ -47,6 +47,18 @@ async function linkKind(namespace: string, kind: string, args: string[]): Promis
   if (exitCode === 0) return ok(`link ${kind}`, 'yes');
   const remedy = `modprobe ${kind}; echo ${kind} >> /etc/modules-load.d/rankshift.conf`;
   return missing(`link ${kind}`, stderr.trim(), remedy);
+}
+
+/** A port that takes frames only from whom the node's own table has there: what keeps a container's copy silent. */
+async function portLock(namespace: string): Promise<Finding> {
+  for (const words of ['set p0 master b0', 'set p0 type bridge_slave locked on']) {
+    const args = ['-netns', namespace, 'link', ...words.split(' ')];
+    const { exitCode, stderr } = await run('ip', args, { ...deadline, allow: 'any' });
+    if (exitCode !== 0) {
+      return missing('bridge port lock', stderr.trim(), 'Use a kernel 5.18 or later, and iproute2 of its age.');
+    }
+  }
+  return ok('bridge port lock', 'yes');
 }
 
 async function nft(namespace: string, { distribution }: DoctorContext): Promise<Finding> {
