@@ -110,6 +110,12 @@ export class RankshiftError extends Error {
       );
     }
     const message = value instanceof Error ? value.message : String(value);
+    if (/^(WRONGPASS|NOAUTH)\b/.test(message)) {
+      return new RankshiftError('E_REDIS', `Redis refuses the password: ${message}`, {
+        action: 'Make redis.password here the same as requirepass in redis.conf: rankshift doctor',
+        cause: value,
+      });
+    }
     return new RankshiftError('E_INTERNAL', message, { cause: value });
   }
 }
