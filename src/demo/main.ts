@@ -24,7 +24,7 @@ async function main(keep: boolean): Promise<number> {
   const voice = new Voice();
   const stop = stopOnSignals();
   rmSync(reportFile, { force: true });
-  await removeLeftover();
+  await removeLeftover(voice);
   let finished = false;
   try {
     voice.step(`A Slurm cluster starts on this machine: management node, login node, ${nodes} compute nodes`);
@@ -61,13 +61,15 @@ function stopOnSignals(): AbortController {
 }
 
 /** @throws RankshiftError E_BUSY where an earlier demo was told to leave its testbed up. */
-async function removeLeftover(): Promise<void> {
+async function removeLeftover(voice: Voice): Promise<void> {
   if (existsSync(keptFile)) {
     throw new RankshiftError('E_BUSY', 'an earlier demo was told to keep its cluster', {
       action: `Use it, or remove it with: ${command} testbed down --name ${name}`,
     });
   }
-  if (listTestbeds().includes(name)) await takeDown(name);
+  if (!isUp()) return;
+  voice.say(`what an earlier demo left (testbed ${name}) is removed`);
+  await takeDown(name);
 }
 
 function isUp(): boolean {
