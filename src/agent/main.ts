@@ -20,6 +20,7 @@ import { recover } from './recover.ts';
 import { watchContainers } from './watch-containers.ts';
 
 const closeMs = 3000;
+const lookMs = 500;
 /** A switch under way is brought to its end first, since nobody would thaw its container until the next start. */
 const lastSwitchMs = 45_000;
 
@@ -70,7 +71,10 @@ export async function runAgent(): Promise<void> {
   });
   log.info('agent stops');
   stopping.abort();
-  await closeWithin(lastSwitchMs, worker, { close: () => untilIdle(context) });
+  await Promise.race([
+    closeWithin(lastSwitchMs, worker, { close: () => untilIdle(context) }),
+    untilIdleWithoutRedis(context),
+  ]);
   await closeWithin(closeMs, context.reports, server);
   context.redis.disconnect();
   process.exit(0);
@@ -78,6 +82,14 @@ export async function runAgent(): Promise<void> {
 
 async function untilIdle({ operations }: AgentContext): Promise<void> {
   while (operations.size > 0) await Promise.allSettled(operations.values());
+}
+
+/** While Redis is away a worker cannot be closed, and there is nothing that it could still bring to an end. */
+async function untilIdleWithoutRedis(context: AgentContext): Promise<void> {
+  do {
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    await untilIdle(context);
+  } while (context.redis.status === 'ready');
 }
 
 async function makeDirectories({ stateDir, runDir }: Config): Promise<void> {
