@@ -1,0 +1,68 @@
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { type Fault, faults } from './faults/faults.ts';
+import { Lane, type Row } from './faults/lane.ts';
+import { type Point, point, points } from './faults/points.ts';
+import { endedVerified } from './support/job.ts';
+import { useCluster } from './support/use-cluster.ts';
+
+/**
+ * Every fault at every point of a move. Two testbeds side by side, each with one long job whose container moves in each
+ * row: mostly a row waits (for a restart, a lease, a link to be noticed as dead).
+ */
+const test = anyTest as TestFn;
+const clusters = ['faults-a', 'faults-b'].map((name) => useCluster(test, name));
+
+interface Strike {
+  fault: Fault;
+  point: Point;
+}
+
+const everywhere: Strike[] = [faults.source, faults.target, faults.controller, faults.redis, faults.link].flatMap(
+  (fault) => points.map((one) => ({ fault, point: one })),
+);
+
+/** RANKSHIFT_FAULTS=TEXT runs the rows that contain the text alone. */
+const only = process.env['RANKSHIFT_FAULTS'] ?? '';
+
+test('every fault at every point leaves one container, a job that goes on, and nothing else', async (t) => {
+  await strikeAll(t, everywhere);
+});
+
+test('faults that are noticed before the move goes on, services that are told to stop, the agent of a peer', async (t) => {
+  const at = (fault: Fault, ...names: string[]) => names.map((name) => ({ fault, point: point(name) }));
+  await strikeAll(t, [
+    ...at(faults.sourceLong, 'target-received', 'target-gate', 'target-committed', 'target-opened'),
+    ...at(faults.linkLong, 'source-frozen', 'source-sent', 'target-gate', 'target-committed', 'source-committed'),
+    ...at(faults.sourceStopped, 'source-frozen', 'source-dumped', 'source-removing', 'target-gate'),
+    ...at(faults.targetStopped, 'target-prepared', 'target-received', 'target-gate', 'target-committed'),
+    ...at(faults.controllerStopped, 'controller-preparing', 'source-held', 'controller-switched'),
+    ...at(faults.peer, 'target-preparing', 'source-connect', 'source-held', 'source-sent', 'target-committed'),
+  ]);
+});
+
+async function strikeAll(t: ExecutionContext, all: readonly Strike[]): Promise<void> {
+  t.timeout(900_000);
+  const strikes = all.filter(({ fault, point: { name } }) => `${fault.name} at ${name}`.includes(only));
+  const rows: Row[] = [];
+  await Promise.all(
+    clusters.map(async (cluster) => {
+      const lane = await Lane.start(cluster());
+      for (let next = strikes.shift(); next !== undefined; next = strikes.shift()) {
+        const row = await lane.strike(next.fault, next.point);
+        rows.push(row);
+        t.log(describe(row));
+      }
+      const end = await lane.job.finish();
+      t.deepEqual(end, endedVerified, lane.job.all.slice(-2000));
+    }),
+  );
+  t.deepEqual(
+    rows.filter(({ wrong }) => wrong.length > 0),
+    [],
+  );
+}
+
+function describe({ fault, point: at, state, error, seconds, wrong }: Row): string {
+  const verdict = wrong.length === 0 ? 'ok ' : 'BAD';
+  return `${verdict} ${seconds.toFixed(1).padStart(5)} s  ${fault.padEnd(24)} at ${at.padEnd(22)} ${state} ${error} ${wrong.join('; ')}`;
+}

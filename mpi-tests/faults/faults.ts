@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cutLink, healLink } from '../../src/testbed/index.ts';
+import type { Cluster } from '../support/cluster.ts';
+import { holdService, killService, releaseService, type ServiceName } from '../support/service.ts';
+
+/** Nodes that have a part in one move. */
+export interface Parts {
+  source: string;
+  target: string;
+  peer: string;
+}
+
+export interface Fault {
+  name: string;
+  /** What happens; returns how it is undone, which happens `healMs` later. */
+  strike(cluster: Cluster, parts: Parts): Promise<(() => Promise<void>) | undefined>;
+  /** How long it lasts. */
+  healMs: number;
+  /** How long the process at the breakpoint is kept there after the strike. */
+  keepMs: number;
+}
+
+function killed(name: string, node: (parts: Parts) => string, service: ServiceName, signal = 'KILL'): Fault {
+  return {
+    name,
+    healMs: 0,
+    keepMs: 0,
+    strike: async (cluster, parts) => {
+      await killService(cluster, node(parts), service, signal);
+      return undefined;
+    },
+  };
+}
+
+/** Redis stays away long enough for every wait for it to be felt; its data come back from its append-only file. */
+const redisAwayMs = 2500;
+/** Longer than the channels take to notice (src/channel/liveness.ts, `deadMs`). */
+const linkCutMs = 4500;
+
+export const faults = {
+  source: killed('source agent killed', ({ source }) => source, 'agent'),
+  target: killed('target agent killed', ({ target }) => target, 'agent'),
+  peer: killed("peer's agent killed", ({ peer }) => peer, 'agent'),
+  controller: killed('controller killed', () => 'ctl', 'controller'),
+  /** What it stands before goes on only when the source has settled. */
+  sourceLong: { ...killed('source agent killed, and settled first', ({ source }) => source, 'agent'), keepMs: 4000 },
+  redis: {
+    name: 'Redis killed',
+    healMs: redisAwayMs,
+    keepMs: 0,
+    strike: async (cluster) => {
+      await holdService(cluster, 'ctl', 'redis');
+      return () => releaseService(cluster, 'ctl', 'redis');
+    },
+  },
+  link: {
+    name: 'link cut',
+    healMs: linkCutMs,
+    keepMs: 0,
+    strike: async ({ testbed }, { source, target }) => {
+      await cutLink(testbed.state, source, target);
+      return () => healLink(testbed.state, source, target);
+    },
+  },
+  linkLong: {
+    name: 'link cut, and noticed first',
+    healMs: linkCutMs,
+    keepMs: linkCutMs - 500,
+    strike: async ({ testbed }, { source, target }) => {
+      await cutLink(testbed.state, source, target);
+      return () => healLink(testbed.state, source, target);
+    },
+  },
+  sourceStopped: killed('source agent told to stop', ({ source }) => source, 'agent', 'TERM'),
+  targetStopped: killed('target agent told to stop', ({ target }) => target, 'agent', 'TERM'),
+  controllerStopped: killed('controller told to stop', () => 'ctl', 'controller', 'TERM'),
+} as const satisfies Record<string, Fault>;
+
+/** Lets a fault last as long as it should. */
+export async function heal(fault: Fault, undo: (() => Promise<void>) | undefined, struckAt: number): Promise<void> {
+  if (undo === undefined) return;
+  await sleep(Math.max(0, fault.healMs - (performance.now() - struckAt)));
+  await undo();
+}

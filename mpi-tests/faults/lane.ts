@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isFinal } from '../../src/migration/machine.ts';
+import type { MigrationRecord } from '../../src/migration/record.ts';
+import { healLink } from '../../src/testbed/index.ts';
+import type { Cluster } from '../support/cluster.ts';
+import { type Job, submitRun } from '../support/job.ts';
+import { request } from '../support/move.ts';
+import { clearBreakpoint, releaseService, setBreakpoint, untilHit } from '../support/service.ts';
+import { until } from '../support/until.ts';
+import { CopyWatch } from './copies.ts';
+import { type Fault, heal, type Parts } from './faults.ts';
+import { misplaced } from './places.ts';
+import type { Point } from './points.ts';
+import { Records } from './records.ts';
+
+/** One row of the table, as it went. */
+export interface Row {
+  fault: string;
+  point: string;
+  /** Final state of the migration. */
+  state: string;
+  error: string;
+  seconds: number;
+  /** What is wrong; empty where all is right. */
+  wrong: string[];
+}
+
+const finalMs = 60_000;
+const settledMs = 25_000;
+
+/** A testbed of three nodes with a job of two containers that verifies itself; its container 1 moves to and fro. */
+export class Lane {
+  readonly cluster: Cluster;
+  readonly records: Records;
+  readonly job: Job;
+
+  private constructor(cluster: Cluster, job: Job) {
+    this.cluster = cluster;
+    this.records = new Records(cluster);
+    this.job = job;
+  }
+
+  static async start(cluster: Cluster): Promise<Lane> {
+    const job = await submitRun(cluster, '/opt/rankshift-tests/bin/memhog --seconds 3600 --mib 24 --step-ms 20');
+    await job.untilPrinted(/"event":"progress"/, 2);
+    return new Lane(cluster, job);
+  }
+
+  /** Moves the container, strikes when `point` is reached, and looks at everything afterwards. */
+  async strike(fault: Fault, point: Point, index = 1): Promise<Row> {
+    const started = performance.now();
+    const row: Row = { fault: fault.name, point: point.name, state: '-', error: '', seconds: 0, wrong: [] };
+    const watch = new CopyWatch(this.cluster, this.job.id, index);
+    try {
+      const parts = await this.#parts(index);
+      watch.start();
+      const record = await this.#move(fault, point, parts, index, watch);
+      row.state = record.state;
+      row.error = record.error === null ? '' : `${record.error.code} ${record.error.message}`;
+      row.wrong.push(...wrongEnd(record, point));
+      row.wrong.push(...(await this.#look(record, parts, index, watch)));
+    } catch (error) {
+      row.wrong.push((error as Error).message);
+      await this.#mend();
+    }
+    row.wrong.push(...new Set(watch.stop()));
+    row.seconds = (performance.now() - started) / 1000;
+    return row;
+  }
+
+  async #parts(index: number): Promise<Parts> {
+    const [source, peer] = await Promise.all([
+      this.records.owner(this.job.container(index)),
+      this.records.owner(this.job.container(1 - index)),
+    ]);
+    const target = this.cluster.nodes.find((node) => node !== source && node !== peer);
+    if (target === undefined) throw new Error('no free node');
+    return { source, peer, target };
+  }
+
+  async #move(fault: Fault, point: Point, parts: Parts, index: number, watch: CopyWatch): Promise<MigrationRecord> {
+    const at = point.at === 'controller' ? 'ctl' : parts[point.at];
+    setBreakpoint(this.cluster, at, point.name);
+    try {
+      const { id } = await request(this.cluster, this.job.container(index), { to: parts.target });
+      watch.expect(id, parts.target);
+      await untilHit(this.cluster, at, point.name);
+      const undo = await fault.strike(this.cluster, parts);
+      const struckAt = performance.now();
+      await sleep(fault.keepMs);
+      clearBreakpoint(this.cluster, at, point.name);
+      await heal(fault, undo, struckAt);
+      return await until(
+        `migration ${id} ends`,
+        async () => {
+          const record = await this.records.migration(id);
+          return isFinal(record.state) ? record : undefined;
+        },
+        { timeoutMs: finalMs, pollMs: 100 },
+      );
+    } finally {
+      clearBreakpoint(this.cluster, at, point.name);
+    }
+  }
+
+  /** The container runs on one node, by the records and in truth; nothing is left over; the job goes on. */
+  async #look(record: MigrationRecord, parts: Parts, index: number, watch: CopyWatch): Promise<string[]> {
+    const container = this.job.container(index);
+    const owner = record.state === 'completed' ? parts.target : parts.source;
+    const places = new Map([
+      [index, owner],
+      [1 - index, parts.peer],
+    ]);
+    const before = this.job.lines(/"event":"progress"/).length;
+    let wrong: string[] = [];
+    await until(
+      'all is in its place',
+      async () => {
+        wrong = [];
+        const [known, lock, active, ready] = await Promise.all([
+          this.records.owner(container),
+          this.records.lock(container),
+          this.records.active(),
+          this.records.allReady(),
+        ]);
+        if (known !== owner) wrong.push(`the record says ${known}, not ${owner}`);
+        if (lock !== '') wrong.push(`still locked by ${lock}`);
+        if (active.length > 0) wrong.push(`still active: ${active.join(' ')}`);
+        if (!ready) wrong.push('an agent is not back');
+        const running = watch.running();
+        if (running.join() !== owner) wrong.push(`runs on ${running.join(' and ')} instead of ${owner}`);
+        if (wrong.length === 0) wrong.push(...(await misplaced(this.cluster, this.job.id, places)));
+        if (this.job.lines(/"event":"progress"/).length <= before) wrong.push('the job does not go on');
+        return wrong.length === 0;
+      },
+      { timeoutMs: settledMs, pollMs: 200 },
+    ).catch((error: Error) => {
+      if (wrong.length === 0) wrong.push(error.message);
+    });
+    return wrong;
+  }
+
+  /** After a row that went wrong the next one begins with everything in order. */
+  async #mend(): Promise<void> {
+    const [a = '', b = '', c = ''] = this.cluster.nodes;
+    for (const [one, other] of [
+      [a, b],
+      [a, c],
+      [b, c],
+    ] as const) {
+      await healLink(this.cluster.testbed.state, one, other);
+    }
+    await releaseService(this.cluster, 'ctl', 'redis');
+    await until('all agents are back', () => this.records.allReady(), { timeoutMs: settledMs }).catch(() => undefined);
+  }
+}
+
+function wrongEnd({ state, error }: MigrationRecord, point: Point): string[] {
+  const allowed = point.committed ? ['completed'] : ['completed', 'rolled-back', 'refused'];
+  if (!allowed.includes(state)) return [`ended ${state}: ${JSON.stringify(error)}`];
+  if (state !== 'completed' && (error === null || error.message === '')) return ['no reason is given'];
+  return [];
+}

@@ -1,0 +1,53 @@
+/** A place at which a process can be stopped in the middle of a move (src/process/breakpoint.ts). */
+export interface Point {
+  name: string;
+  at: 'source' | 'target' | 'controller';
+  /** The commit is durable: only the target may run the container from here on. */
+  committed: boolean;
+}
+
+const before = [
+  'controller-preflight',
+  'controller-preparing',
+  'target-preparing',
+  'target-prepared',
+  'controller-switching',
+  'source-connect',
+  'source-before-freeze',
+  'source-frozen',
+  'source-held',
+  'source-dumped',
+  'source-sent',
+  'target-received',
+  'target-armed',
+  'target-gate',
+];
+const after = [
+  'target-committed',
+  'target-opened',
+  'target-recorded',
+  'target-running',
+  'source-committed',
+  'source-removing',
+  'controller-switched',
+  'controller-finishing',
+  'target-finishing',
+  'source-finishing',
+  'controller-completed',
+];
+
+/** Every point of a move, in the order in which a move comes to them. */
+export const points: readonly Point[] = [
+  ...before.map((name) => ({ name, at: placeOf(name), committed: false })),
+  ...after.map((name) => ({ name, at: placeOf(name), committed: true })),
+];
+
+export function point(name: string): Point {
+  const found = points.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no point ${name}`);
+  return found;
+}
+
+function placeOf(name: string): Point['at'] {
+  return name.slice(0, name.indexOf('-')) as Point['at'];
+}
