@@ -5,6 +5,7 @@ import { table } from '../src/cli/table.ts';
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts';
 import { moveByHand, type Tool, tools } from './by-hand/move-by-hand.ts';
 import { buildHog } from './by-hand/peer.ts';
+import { finish } from './cluster/finish.ts';
 import { gapAround, gapsOf, windowOf } from './cluster/gaps.ts';
 import { largeSecondRank } from './cluster/large-second-rank.ts';
 import { spansOf } from './cluster/spans.ts';
@@ -90,12 +91,10 @@ async function measureSize(cluster: Cluster, mib: number, options: BenchmarkOpti
 
 /** A job of its own for each move: by hand nothing else runs either. */
 async function moveOurs(cluster: Cluster, mib: number): Promise<Omit<Sample, 'load'>> {
-  const seconds = 10 + Math.ceil(mib / 100);
-  const job = await submitRun(cluster, largeSecondRank(mib, { seconds }), { nodelist: 'n1,n2' });
+  const job = await submitRun(cluster, largeSecondRank(mib, { seconds: 86_400 }), { nodelist: 'n1,n2' });
   await job.untilPrinted(/"event":"progress"/);
   const record = await move(cluster, job.container(1), { to: 'n3' });
-  const ended = await job.untilEnded(seconds * 1000 + 60_000);
-  if (ended.state !== 'COMPLETED') throw new Error(`the moved job ended ${JSON.stringify(ended)}: ${job.all}`);
+  await finish(job);
   return {
     by: 'rankshift',
     downtimeMs: rounded(gapAround(gapsOf(job), 1, record)),

@@ -1,8 +1,9 @@
 import type { Cluster } from '../mpi-tests/support/cluster.ts';
-import { endJobs, submitRun } from '../mpi-tests/support/job.ts';
+import { submitRun } from '../mpi-tests/support/job.ts';
 import { move } from '../mpi-tests/support/move.ts';
 import { table } from '../src/cli/table.ts';
 import type { Benchmark } from './benchmark.ts';
+import { finish } from './cluster/finish.ts';
 import { largeSecondRank } from './cluster/large-second-rank.ts';
 import { daemons, forgetPeak, peakMiB } from './measure/processes.ts';
 import { type Summary, show, summarize } from './measure/statistics.ts';
@@ -15,7 +16,7 @@ export const memory: Benchmark = {
   stateSize: '12g',
   async measure(cluster, { rounds, quick, say }) {
     const mib = quick ? 256 : 1024;
-    const job = await submitRun(cluster, largeSecondRank(mib, { seconds: 3600 }), { nodelist: 'n1,n2' });
+    const job = await submitRun(cluster, largeSecondRank(mib, { seconds: 86_400 }), { nodelist: 'n1,n2' });
     await job.untilPrinted(/"event":"progress"/);
     const peaks = new Map<string, number[]>();
     const count = rounds ?? (quick ? 2 : 6);
@@ -27,7 +28,7 @@ export const memory: Benchmark = {
       at = target;
       say(`${round} of ${count} moves`);
     }
-    await endJobs(cluster);
+    await finish(job);
     const summaries = [...peaks].map(([role, values]): [string, Summary] => [role, summarize(values)]);
     const rows = summaries.map(([role, summary]) => [role, show(summary), summary.max.toFixed(1)]);
     console.log(table(['PROCESS', 'PEAK MiB', 'LARGEST'], rows));

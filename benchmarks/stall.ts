@@ -1,8 +1,8 @@
 import { table } from '../src/cli/table.ts';
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts';
-import { gapAround, gapsOf, windowOf } from './cluster/gaps.ts';
+import { gapsOf, stallOf, windowOf } from './cluster/gaps.ts';
 import { largeSecondRank } from './cluster/large-second-rank.ts';
-import { type MovedJob, movingJobs } from './cluster/moving-jobs.ts';
+import { toAndFro } from './cluster/to-and-fro.ts';
 import { setWake } from './cluster/wake-setting.ts';
 import { rounded, type Summary, show, summarize } from './measure/statistics.ts';
 
@@ -11,31 +11,31 @@ const targetMs = 20;
 interface Sample {
   wake: boolean;
   downtimeMs: number;
-  /** Longest time in which the peer made no progress. */
+  /** From the freeze to the peer's next progress. */
   stallMs: number;
 }
 
 interface Load {
   name: string;
-  program: (seconds: number) => string;
+  program: string;
   /** Moves with the wake, and as many without. */
   rounds: number;
 }
 
+/** Long enough for any number of moves; a program is told when it has done enough. */
+const seconds = 86_400;
+
 const loads: Load[] = [
+  { name: 'allreduce', program: `/opt/rankshift-tests/bin/allreduce --seconds ${seconds} --gap-ms 20`, rounds: 20 },
+  { name: 'ping-pong', program: `/opt/rankshift-tests/bin/pingpong --seconds ${seconds} --gap-ms 20`, rounds: 20 },
   {
-    name: 'allreduce',
-    program: (seconds) => `/opt/rankshift-tests/bin/allreduce --seconds ${seconds} --gap-ms 20`,
+    name: 'allreduce each 100 ms',
+    program: `/opt/rankshift-tests/bin/allreduce --seconds ${seconds} --gap-ms 150 --pause-us 100000`,
     rounds: 20,
   },
   {
-    name: 'ping-pong',
-    program: (seconds) => `/opt/rankshift-tests/bin/pingpong --seconds ${seconds} --gap-ms 20`,
-    rounds: 20,
-  },
-  {
-    name: 'allreduce, 512 MiB',
-    program: (seconds) => largeSecondRank(512, { seconds, stepMs: 0 }),
+    name: 'the same, 512 MiB',
+    program: largeSecondRank(512, { seconds, stepMs: 100, gapMs: 150 }),
     rounds: 10,
   },
 ];
@@ -63,7 +63,9 @@ export const stall: Benchmark = {
         met: on.beyondMs.median <= targetMs,
       })),
       notes: [
-        'Two ranks on two nodes; the second one moves. Stall is the longest gap of the first one by CLOCK_REALTIME.',
+        "Two ranks on two nodes; the second one moves. Stall runs from the freeze to the first rank's next exchange.",
+        'A peer that sends and waits has nothing in flight when the container is held, so nothing has to be woken; one ' +
+          'that computes first sends into the hold and backs off: there the wake counts.',
         'Between n2 and n3 one target wakes and the other does not, so the two take turns; halfway they change roles.',
       ],
       data: { loads: data },
@@ -81,21 +83,18 @@ async function measureLoad(
   const samples: Sample[] = [];
   for (const wakes of ['n3', 'n2']) {
     await setWake(cluster, { n2: wakes === 'n2', n3: wakes === 'n3' });
-    for await (const done of movingJobs(cluster, { program, moves })) {
-      samples.push(...samplesOf(done, wakes));
-      say(`${name}: ${samples.length} of ${2 * moves} moves`);
+    const { job, records } = await toAndFro(cluster, program, moves);
+    const gaps = gapsOf(job);
+    for (const record of records) {
+      samples.push({
+        wake: record.target === wakes,
+        downtimeMs: rounded(windowOf(record).downtimeMs),
+        stallMs: rounded(stallOf(gaps, 0, record)),
+      });
     }
+    say(`${name}: ${samples.length} of ${2 * moves} moves`);
   }
   return samples;
-}
-
-function samplesOf({ job, records }: MovedJob, wakes: string): Sample[] {
-  const gaps = gapsOf(job);
-  return records.map((record) => ({
-    wake: record.target === wakes,
-    downtimeMs: rounded(windowOf(record).downtimeMs),
-    stallMs: rounded(gapAround(gaps, 0, record)),
-  }));
 }
 
 interface Half {

@@ -35,10 +35,22 @@ export function windowOf(record: MigrationRecord): { from: number; to: number; d
   return { from: frozen.at, to: frozen.at + downtimeMs, downtimeMs };
 }
 
-/** The longest gap of a rank that overlaps the time in which a container was stopped, milliseconds. */
-export function gapAround(gaps: readonly Gap[], rank: number, record: MigrationRecord): number {
+/** The longest gap of a rank that overlaps the time in which a container was stopped. */
+function around(gaps: readonly Gap[], rank: number, record: MigrationRecord): Gap {
   const { from, to } = windowOf(record);
-  const around = gaps.filter((gap) => gap.rank === rank && gap.startMs < to && gap.startMs + gap.ms > from);
-  if (around.length === 0) throw new Error(`rank ${rank} reports no gap around migration ${record.id}`);
-  return Math.max(...around.map(({ ms }) => ms));
+  const overlapping = gaps.filter((gap) => gap.rank === rank && gap.startMs < to && gap.startMs + gap.ms > from);
+  const [longest] = overlapping.toSorted((a, b) => b.ms - a.ms);
+  if (longest === undefined) throw new Error(`rank ${rank} reports no gap around migration ${record.id}`);
+  return longest;
+}
+
+/** The longest time around a move in which a rank did nothing, milliseconds. */
+export function gapAround(gaps: readonly Gap[], rank: number, record: MigrationRecord): number {
+  return around(gaps, rank, record).ms;
+}
+
+/** From the freeze of a moved container to the next progress of a peer, milliseconds. */
+export function stallOf(gaps: readonly Gap[], rank: number, record: MigrationRecord): number {
+  const { startMs, ms } = around(gaps, rank, record);
+  return startMs + ms - windowOf(record).from;
 }
