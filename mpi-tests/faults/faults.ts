@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cutLink, healLink } from '../../src/testbed/index.ts';
 import type { Cluster } from '../support/cluster.ts';
-import { holdService, killService, releaseService, type ServiceName } from '../support/service.ts';
+import { holdService, killService, releaseService, type ServiceName, servicePid } from '../support/service.ts';
 
 /** Nodes that have a part in one move. */
 export interface Parts {
@@ -20,13 +20,28 @@ export interface Fault {
   keepMs: number;
 }
 
-function killed(name: string, node: (parts: Parts) => string, service: ServiceName, signal = 'KILL'): Fault {
+function killed(name: string, node: (parts: Parts) => string, service: ServiceName): Fault {
   return {
     name,
     healMs: 0,
     keepMs: 0,
     strike: async (cluster, parts) => {
-      await killService(cluster, node(parts), service, signal);
+      await killService(cluster, node(parts), service);
+      return undefined;
+    },
+  };
+}
+
+/** As systemctl(1) would: the service may have to end something first, so its end is not waited for. */
+function stopped(name: string, node: (parts: Parts) => string, service: ServiceName): Fault {
+  return {
+    name,
+    healMs: 0,
+    keepMs: 500,
+    strike: async (cluster, parts) => {
+      const pid = servicePid(cluster, node(parts), service);
+      if (pid === undefined) throw new Error(`${service} does not run on ${node(parts)}`);
+      await cluster.output(node(parts), ['kill', '-TERM', String(pid)]);
       return undefined;
     },
   };
@@ -71,9 +86,9 @@ export const faults = {
       return () => healLink(testbed.state, source, target);
     },
   },
-  sourceStopped: killed('source agent told to stop', ({ source }) => source, 'agent', 'TERM'),
-  targetStopped: killed('target agent told to stop', ({ target }) => target, 'agent', 'TERM'),
-  controllerStopped: killed('controller told to stop', () => 'ctl', 'controller', 'TERM'),
+  sourceStopped: stopped('source agent told to stop', ({ source }) => source, 'agent'),
+  targetStopped: stopped('target agent told to stop', ({ target }) => target, 'agent'),
+  controllerStopped: stopped('controller told to stop', () => 'ctl', 'controller'),
 } as const satisfies Record<string, Fault>;
 
 /** Lets a fault last as long as it should. */

@@ -104,6 +104,8 @@ export class ChannelServer {
       await work;
     } finally {
       operations.delete(order.migration);
+      // Where the page stream never came, nothing else would end it.
+      pageServer.kill();
       pageServers.delete(order.migration);
       this.#sessions.delete(order.migration);
     }

@@ -2,7 +2,7 @@ import { type KeyObject, randomUUID } from 'node:crypto';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { signEnvelope } from '../channel/envelope.ts';
+import { type Envelope, signEnvelope } from '../channel/envelope.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import { serializedErrorSchema } from '../migration/record.ts';
@@ -22,6 +22,9 @@ const livenessMs = 500;
 /** How long a restarted agent gets to say that it dropped a command of before. */
 const dropMs = 500;
 const resendMs = 200;
+/** How long a command waits for Redis to take it, and how often it tries. */
+const queueMs = 15_000;
+const requeueMs = 200;
 
 export interface CommandOptions {
   /** Milliseconds until E_TIMEOUT. @defaultValue 30000 */
@@ -78,12 +81,7 @@ export class CommandSender {
         ...(epoch === undefined ? {} : { epoch }),
         ...(migration === undefined ? {} : { migration }),
       });
-      try {
-        await this.#queue(node).add(command, envelope, { jobId: id });
-      } catch (cause) {
-        const { message } = cause as Error;
-        throw new RankshiftError('E_REDIS', `cannot queue ${command} for ${node}: ${message}`, { cause });
-      }
+      await this.#enqueue(node, envelope, Math.min(deadline, Date.now() + queueMs));
       this.#log.debug({ node, command, id }, 'command sent');
       const answer = answerSchema.parse(await this.#answer(id, node, command, before.instance, deadline));
       if ('dropped' in answer) {
@@ -93,6 +91,22 @@ export class CommandSender {
       }
       if (answer.ok) return answer.value;
       throw RankshiftError.from(answer.error);
+    }
+  }
+
+  /** Redis may be restarting. Added again under its id, a command that is in the queue already stays as it is. */
+  async #enqueue(node: string, envelope: Envelope, deadline: number): Promise<void> {
+    const { command, id } = envelope;
+    for (;;) {
+      try {
+        await this.#queue(node).add(command, envelope, { jobId: id });
+        return;
+      } catch (cause) {
+        const { message } = cause as Error;
+        if (Date.now() > deadline)
+          throw new RankshiftError('E_REDIS', `cannot queue ${command} for ${node}: ${message}`, { cause });
+        await new Promise((resolve) => setTimeout(resolve, requeueMs));
+      }
     }
   }
 

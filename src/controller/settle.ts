@@ -66,7 +66,7 @@ export async function untilDone<N extends CommandName>(
   let waiting = false;
   for (;;) {
     try {
-      const answer = await context.commands.send(node, command, payload, { timeoutMs: 60_000 });
+      const answer = await context.commands.send(node, command, payload, { timeoutMs: Math.min(60_000, patience) });
       if (waiting) await wait(null);
       return answer;
     } catch (error) {
