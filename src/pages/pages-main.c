@@ -1,0 +1,26 @@
+/* rankshift-pages: live pre-copy of a container's memory. docs/pages.md is its contract. */
+#include <string.h>
+
+#include "../init/arguments.h"
+#include "pages.h"
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name, *program;
+		int (*run)(int argc, char **argv);
+	} commands[] = {
+		{ "source", "rankshift-pages source", source },
+		{ "store", "rankshift-pages store", store },
+		{ "serve", "rankshift-pages serve", serve },
+		{ "checksum", "rankshift-pages checksum", checksum },
+	};
+	program_name = "rankshift-pages";
+	for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			program_name = commands[i].program;
+			return commands[i].run(argc - 1, argv + 1);
+		}
+	}
+	fail(2, "usage: rankshift-pages source CGROUP_DIR | store DIR | serve DIR WORK_DIR | checksum DIR");
+}

@@ -1,0 +1,10 @@
+/* The subcommands of rankshift-pages. Each gets its own arguments (argv[0] is its name) and returns the exit code. */
+#ifndef RANKSHIFT_PAGES_H
+#define RANKSHIFT_PAGES_H
+
+int source(int argc, char **argv);
+int store(int argc, char **argv);
+int serve(int argc, char **argv);
+int checksum(int argc, char **argv);
+
+#endif

@@ -1,0 +1,206 @@
+#include "restored.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../init/arguments.h"
+#include "send.h"
+#include "uapi.h"
+
+#define CHUNK_PAGES 64
+
+struct counted counted;
+
+static char buffer[CHUNK_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
+
+struct restored *begin_restored(int userfaultfd, struct store_file *file)
+{
+	struct ranges kept = { 0 };
+	struct restored *restored = calloc(1, sizeof *restored);
+	if (restored == NULL)
+		fail(1, "no memory for another process");
+	kept_ranges(file, &kept);
+	begin_segments(&restored->missing, &kept);
+	free(kept.at);
+	restored->userfaultfd = userfaultfd;
+	restored->file = file;
+	return restored;
+}
+
+static struct restored *forked(struct restored *parent, int userfaultfd)
+{
+	struct restored *child = calloc(1, sizeof *child);
+	if (child == NULL)
+		fail(1, "no memory for another process");
+	copy_segments(&child->missing, &parent->missing);
+	child->userfaultfd = userfaultfd;
+	child->file = parent->file;
+	child->shared = parent->shared = true;
+	fcntl(userfaultfd, F_SETFD, FD_CLOEXEC);
+	return child;
+}
+
+static void note_fault(struct restored *restored, uint64_t address)
+{
+	/* Threads that wait for the same page are woken together. */
+	for (size_t i = 0; i < restored->fault_count; i++)
+		if (restored->faults[i] == address)
+			return;
+	if (restored->fault_count == FAULTS)
+		fail(1, "more than %d threads wait for pages", FAULTS);
+	restored->faults[restored->fault_count++] = address;
+	counted.faults++;
+}
+
+struct restored *take_event(struct restored *restored, bool *more)
+{
+	struct uffd_msg message;
+	ssize_t got = read(restored->userfaultfd, &message, sizeof message);
+	*more = got == (ssize_t)sizeof message && restored->fault_count < FAULTS;
+	if (got != (ssize_t)sizeof message)
+		return NULL;
+	switch (message.event) {
+	case UFFD_EVENT_PAGEFAULT:
+		note_fault(restored, message.arg.pagefault.address & ~(PAGE_BYTES - 1));
+		return NULL;
+	case UFFD_EVENT_REMOVE:
+	case UFFD_EVENT_UNMAP:
+		drop_segments(&restored->missing, message.arg.remove.start, message.arg.remove.end);
+		return NULL;
+	case UFFD_EVENT_REMAP:
+		move_segments(&restored->missing, message.arg.remap.from, message.arg.remap.to, message.arg.remap.len);
+		return NULL;
+	case UFFD_EVENT_FORK:
+		return forked(restored, (int)message.arg.fork.ufd);
+	default:
+		fail(1, "unexpected event %u of a userfaultfd", message.event);
+	}
+}
+
+/*
+ * Puts pages of the buffer, or zeros, into the process. Pages placed; 0 with errno: EEXIST where the first page is there
+ * already, EAGAIN where an event must be read first, ENOENT where the range is not (or not within one) mapping of ours,
+ * ESRCH where the process is gone.
+ */
+static size_t place(struct restored *restored, uint64_t address, size_t pages, bool zeros)
+{
+	struct uffdio_copy copy = { .dst = address, .src = (uintptr_t)buffer, .len = pages * PAGE_BYTES };
+	struct uffdio_zeropage zeropage = { .range = { .start = address, .len = pages * PAGE_BYTES } };
+	int result = zeros ? ioctl(restored->userfaultfd, UFFDIO_ZEROPAGE, &zeropage) :
+			     ioctl(restored->userfaultfd, UFFDIO_COPY, &copy);
+	int64_t done = zeros ? zeropage.zeropage : copy.copy;
+	if (result == 0)
+		return pages;
+	if (done > 0)
+		return (size_t)done / PAGE_BYTES;
+	/* The kernel tells a process that is gone by either. */
+	if (errno == ENOSPC)
+		errno = ESRCH;
+	if (errno != EEXIST && errno != EAGAIN && errno != ENOENT && errno != ESRCH && errno != EINVAL)
+		fail(1, "cannot fill in pages: %s", strerror(errno));
+	return 0;
+}
+
+static bool answer_fault(struct restored *restored, uint64_t address)
+{
+	const struct segment *segment = find_segment(&restored->missing, address);
+	bool zeros = true;
+	if (segment != NULL) {
+		read_file(restored->file, segment->stored + (address - segment->start), buffer, PAGE_BYTES);
+		zeros = is_zero_page(buffer);
+	}
+	if (place(restored, address, 1, zeros) == 1) {
+		counted.pages++;
+		return true;
+	}
+	if (errno == EAGAIN)
+		return false;
+	if (errno == ESRCH)
+		restored->over = true;
+	/* Filled in the meantime, or unmapped: the thread looks for itself. */
+	struct uffdio_range range = { .start = address, .len = PAGE_BYTES };
+	ioctl(restored->userfaultfd, UFFDIO_WAKE, &range);
+	return true;
+}
+
+void answer_faults(struct restored *restored)
+{
+	size_t left = 0;
+	for (size_t i = 0; i < restored->fault_count; i++)
+		if (!answer_fault(restored, restored->faults[i]))
+			restored->faults[left++] = restored->faults[i];
+	restored->fault_count = left;
+}
+
+/* Goes on to the next page with data; false where nothing is missing. */
+static bool next_missing(struct restored *restored, size_t *pages)
+{
+	struct segments *missing = &restored->missing;
+	while (missing->first < missing->count) {
+		const struct segment *segment = &missing->at[missing->first];
+		uint64_t start, end, limit = segment->stored + (segment->end - segment->start);
+		if (!next_data(restored->file, segment->stored, limit, &start, &end)) {
+			advance_segments(missing, segment->end - segment->start);
+			continue;
+		}
+		*pages = (end - start) / PAGE_BYTES;
+		advance_segments(missing, start - segment->stored);
+		return true;
+	}
+	return false;
+}
+
+void fill_chunk(struct restored *restored, bool freeing)
+{
+	size_t pages, placed;
+	if (!next_missing(restored, &pages)) {
+		restored->over = true;
+		return;
+	}
+	if (pages > CHUNK_PAGES)
+		pages = CHUNK_PAGES;
+	const struct segment *segment = &restored->missing.at[restored->missing.first];
+	uint64_t stored = segment->stored;
+	read_file(restored->file, stored, buffer, pages * PAGE_BYTES);
+	placed = place(restored, segment->start, pages, false);
+	counted.pages += placed;
+	/* A chunk may reach over the end of a mapping that was cut in the meantime: page by page then. */
+	if (placed == 0 && (errno == ENOENT || errno == EINVAL) && pages > 1) {
+		placed = place(restored, segment->start, 1, false);
+		counted.pages += placed;
+	}
+	if (placed == 0 && errno == EAGAIN)
+		return;
+	if (placed == 0 && errno == ESRCH) {
+		restored->over = true;
+		return;
+	}
+	if (placed == 0)
+		placed = 1; /* there already, or nowhere */
+	advance_segments(&restored->missing, placed * PAGE_BYTES);
+	if (freeing && !restored->shared)
+		punch_file(restored->file, stored, stored + placed * PAGE_BYTES);
+}
+
+void free_filled(struct restored *restored)
+{
+	const struct segments *missing = &restored->missing;
+	uint64_t lowest = STORE_END;
+	if (restored->shared)
+		return;
+	/* Filled in address order; moved memory is left for the end. */
+	for (size_t i = missing->first; i < missing->count; i++)
+		if (missing->at[i].stored < lowest)
+			lowest = missing->at[i].stored;
+	punch_file(restored->file, 0, lowest);
+}
+
+void finish(struct restored *restored)
+{
+	close(restored->userfaultfd);
+	free_segments(&restored->missing);
+	free(restored);
+}

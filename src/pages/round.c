@@ -1,0 +1,161 @@
+#include "round.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "../init/arguments.h"
+#include "hash.h"
+#include "send.h"
+
+/* Pages that are protected before the first of them is read: 16 MiB. What is written until it is read goes twice. */
+#define AT_ONCE 4096
+
+static struct ranges mappings;
+
+struct reading {
+	struct tracked *tracked;
+	struct ranges *present;	 /* of the final round */
+	bool all;		 /* whatever the kernel says was written */
+	int64_t started, scan_ns; /* time in the kernel's scan alone */
+};
+
+static void send_region(const struct page_region *region, void *context)
+{
+	struct reading *reading = context;
+	reading->scan_ns += monotonic_ns() - reading->started;
+	if (reading->present != NULL && !(region->categories & PAGE_IS_PFNZERO))
+		add_range(reading->present, region->start, region->end);
+	if (reading->all || (region->categories & PAGE_IS_WRITTEN)) {
+		if (region->categories & PAGE_IS_PFNZERO)
+			send_zeros(region->start, region->end);
+		else
+			send_pages(region->start, region->end);
+	}
+	reading->started = monotonic_ns();
+}
+
+static int scan_and_send(struct reading *reading, int pagemap, const struct range *mapping, enum scan what)
+{
+	reading->started = monotonic_ns();
+	int result = scan(pagemap, mapping, what, what == SCAN_LOOK ? 0 : AT_ONCE, send_region, reading);
+	reading->scan_ns += monotonic_ns() - reading->started;
+	return result;
+}
+
+/* Tells the target which mappings there are, where that has changed. */
+static void tell_mappings(struct tracked *tracked)
+{
+	uint64_t hash = hash64(mappings.at, mappings.count * sizeof *mappings.at, 1) | 1;
+	if (tracked->kept == hash)
+		return;
+	tracked->kept = hash;
+	send_keep(tracked->process.inside, &mappings);
+}
+
+/* A mapping that is new, or was put where another was: it is registered, and all that it holds is sent. */
+static int send_new(struct reading *reading, int pagemap, const struct range *mapping)
+{
+	if (protect(reading->tracked, mapping) < 0)
+		return -1;
+	reading->all = true;
+	int result = scan_and_send(reading, pagemap, mapping, SCAN_PRESENT);
+	reading->all = reading->tracked->whole;
+	return result;
+}
+
+static int send_mappings(struct reading *reading, int pagemap)
+{
+	enum scan what = reading->tracked->whole ? SCAN_PRESENT : SCAN_WRITTEN;
+	for (size_t i = 0; i < mappings.count; i++) {
+		int result = scan_and_send(reading, pagemap, &mappings.at[i], what);
+		if (result < 0 && errno == EPERM)
+			result = send_new(reading, pagemap, &mappings.at[i]);
+		/* Anything else: it is unmapped already, or cannot be registered. The next round sees, or the last. */
+		if (result < 0 && errno == ESRCH)
+			return -1;
+	}
+	return 0;
+}
+
+void send_round(struct tracked *tracked, struct armed *armed, int64_t *scan_ns)
+{
+	int pagemap = open_proc(tracked->process.pid, "pagemap", O_RDONLY);
+	int memory = open_proc(tracked->process.pid, "mem", O_RDONLY);
+	struct reading reading = { .tracked = tracked, .all = tracked->whole };
+	if (pagemap >= 0 && memory >= 0 && read_mappings(tracked->process.pid, &mappings) == 0) {
+		tell_mappings(tracked);
+		begin_pages(tracked->process.pid, tracked->process.inside, memory, false, &tracked->data_pages);
+		if (send_mappings(&reading, pagemap) == 0) {
+			tracked->whole = false;
+		} else {
+			/* Another program runs in it, whose memory the descriptor does not know: armed afresh for the next round. */
+			int64_t stopped_ns = 0;
+			disarm(tracked);
+			arm(tracked, &armed->mappings, &stopped_ns);
+			if (stopped_ns > armed->longest_stop_ns)
+				armed->longest_stop_ns = stopped_ns;
+		}
+		end_pages();
+	}
+	*scan_ns += reading.scan_ns;
+	if (pagemap >= 0)
+		close(pagemap);
+	if (memory >= 0)
+		close(memory);
+}
+
+void send_final(struct tracked *tracked, int64_t *scan_ns)
+{
+	static struct ranges present;
+	pid_t pid = tracked->process.pid;
+	int pagemap = open_proc(pid, "pagemap", O_RDONLY), memory = open_proc(pid, "mem", O_RDONLY);
+	struct reading reading = { .tracked = tracked, .present = &present };
+	if (pagemap < 0 || memory < 0 || read_mappings(pid, &mappings) < 0)
+		fail(1, "process %d cannot be read", (int)pid);
+	present.count = 0;
+	begin_pages(pid, tracked->process.inside, memory, true, &tracked->data_pages);
+	for (size_t i = 0; i < mappings.count; i++) {
+		reading.all = tracked->whole || tracked->userfaultfd < 0 || !is_protected(pagemap, &mappings.at[i]);
+		if (scan_and_send(&reading, pagemap, &mappings.at[i], SCAN_LOOK) < 0)
+			fail(1, "the pages of process %d cannot be listed", (int)pid);
+	}
+	end_pages();
+	send_keep(tracked->process.inside, &present);
+	tracked->kept = 1;
+	*scan_ns += reading.scan_ns;
+	close(pagemap);
+	close(memory);
+}
+
+static void count_region(const struct page_region *region, void *context)
+{
+	struct written *written = context;
+	uint64_t pages = (region->end - region->start) / PAGE_BYTES;
+	written->present_pages += pages;
+	if (region->categories & PAGE_IS_WRITTEN)
+		written->written_pages += pages;
+}
+
+static void scan_all(struct tracked *tracked, enum scan what, struct written *written)
+{
+	int pagemap = open_proc(tracked->process.pid, "pagemap", O_RDONLY);
+	if (pagemap < 0)
+		return;
+	if (read_mappings(tracked->process.pid, &mappings) == 0)
+		for (size_t i = 0; i < mappings.count; i++)
+			scan(pagemap, &mappings.at[i], what, 0, count_region, written);
+	close(pagemap);
+}
+
+void begin_sample(struct tracked *tracked)
+{
+	struct written ignored = { 0 };
+	scan_all(tracked, SCAN_PRESENT, &ignored);
+	tracked->whole = true;
+}
+
+void end_sample(struct tracked *tracked, struct written *written)
+{
+	scan_all(tracked, SCAN_LOOK, written);
+}

@@ -1,0 +1,138 @@
+/* The source node's end: lines on standard input, answers on standard output, pages on descriptor 3. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../init/arguments.h"
+#include "checksum.h"
+#include "container.h"
+#include "pages.h"
+#include "round.h"
+#include "send.h"
+
+static struct container container;
+static bool armed_before, greeted;
+static unsigned round_number;
+
+static void arm_all(void)
+{
+	struct armed armed = { 0 };
+	list_processes(&container);
+	arm_processes(&container, &armed);
+	armed_before = true;
+	printf("{\"processes\":%zu,\"unarmed\":%zu,\"mappings\":%zu,\"longestStopUs\":%" PRId64 "}\n", container.count,
+	       unarmed_processes(&container), armed.mappings, armed.longest_stop_ns / 1000);
+}
+
+static void begin_round(uint64_t bytes_per_second)
+{
+	sent = (struct sent){ 0 };
+	limit_rate(bytes_per_second);
+	if (!greeted)
+		send_hello();
+	greeted = true;
+	list_processes(&container);
+}
+
+/* Answers a round; `more` are further members. */
+static void end_round(int64_t since, int64_t scan_ns, const char *more)
+{
+	round_number++;
+	printf("{\"round\":%u,\"processes\":%zu,\"unarmed\":%zu,\"pages\":%" PRIu64 ",\"zeroPages\":%" PRIu64
+	       ",\"bytes\":%" PRIu64 ",\"ms\":%.3f,\"scanMs\":%.3f%s}\n",
+	       round_number, container.count, unarmed_processes(&container), sent.pages, sent.zero_pages, sent.bytes,
+	       (double)(monotonic_ns() - since) / 1e6, (double)scan_ns / 1e6, more);
+}
+
+static void next_round(const char *argument)
+{
+	int64_t since = monotonic_ns(), scan_ns = 0, bytes_per_second = 0;
+	struct armed armed = { 0 };
+	char more[64];
+	if (*argument != '\0' && parse_number(argument, 1, INT64_MAX / 1000, &bytes_per_second) < 0)
+		fail(2, "not a number of bytes per second: %s", argument);
+	begin_round((uint64_t)bytes_per_second);
+	arm_processes(&container, &armed);
+	for (size_t i = 0; i < container.count; i++)
+		if (container.at[i].userfaultfd >= 0)
+			send_round(&container.at[i], &armed, &scan_ns);
+	snprintf(more, sizeof more, ",\"longestStopUs\":%" PRId64, armed.longest_stop_ns / 1000);
+	end_round(since, scan_ns, more);
+}
+
+static void final_round(void)
+{
+	int64_t since = monotonic_ns(), scan_ns = 0;
+	static struct wire_run totals[WIRE_RUNS];
+	char more[64];
+	begin_round(0);
+	if (container.count > WIRE_RUNS)
+		fail(1, "more than %d processes", WIRE_RUNS);
+	for (size_t i = 0; i < container.count; i++) {
+		send_final(&container.at[i], &scan_ns);
+		totals[i] = (struct wire_run){ container.at[i].process.inside, container.at[i].data_pages };
+	}
+	send_end(totals, (uint32_t)container.count);
+	snprintf(more, sizeof more, ",\"checksum\":\"%016" PRIx64 "\"", sent_checksum());
+	end_round(since, scan_ns, more);
+}
+
+static void sample(const char *argument)
+{
+	int64_t ms, since;
+	struct written written = { 0 };
+	if (parse_number(argument, 1, 3600000, &ms) < 0)
+		fail(2, "sample wants a time in ms, not: %s", argument);
+	for (size_t i = 0; i < container.count; i++)
+		begin_sample(&container.at[i]);
+	since = monotonic_ns();
+	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+	for (size_t i = 0; i < container.count; i++)
+		end_sample(&container.at[i], &written);
+	printf("{\"ms\":%.3f,\"writtenBytes\":%" PRIu64 ",\"presentBytes\":%" PRIu64 "}\n",
+	       (double)(monotonic_ns() - since) / 1e6, written.written_pages * PAGE_BYTES,
+	       written.present_pages * PAGE_BYTES);
+}
+
+static void obey(char *line)
+{
+	line[strcspn(line, "\n")] = '\0';
+	char *argument = line + strcspn(line, " ");
+	if (*argument != '\0')
+		*argument++ = '\0';
+	if (strcmp(line, "arm") == 0) {
+		arm_all();
+	} else if (strcmp(line, "round") == 0 && armed_before) {
+		next_round(argument);
+	} else if (strcmp(line, "sample") == 0 && armed_before && round_number == 0) {
+		sample(argument);
+	} else if (strcmp(line, "final") == 0) {
+		final_round();
+	} else if (strcmp(line, "checksum") == 0) {
+		list_processes(&container);
+		print_checksums(&container);
+	} else if (strcmp(line, "disarm") == 0) {
+		disarm_processes(&container);
+		printf("{}\n");
+		exit(0);
+	} else {
+		fail(2, "not a command, or not one at this time: %s", line);
+	}
+	fflush(stdout);
+}
+
+int source(int argc, char **argv)
+{
+	char line[256];
+	if (argc != 2)
+		fail(2, "usage: rankshift-pages source CGROUP_DIR");
+	container.cgroup = argv[1];
+	signal(SIGPIPE, SIG_IGN);
+	while (fgets(line, sizeof line, stdin) != NULL)
+		obey(line);
+	return 0;
+}

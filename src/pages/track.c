@@ -1,0 +1,127 @@
+#include "track.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "../init/arguments.h"
+#include "inject.h"
+
+/*
+ * The kernel gathers regions in a buffer of 512 (fs/proc/task_mmu.c, pagemap_scan_init_bounce_buffer). With room for
+ * more it goes over the range in several walks, and after a last one that came to the end it reports walk_end of the one
+ * before: pages would be seen twice (seen on 6.18).
+ */
+#define REGIONS 512
+
+static const uint64_t features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+				 UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
+
+int arm(struct tracked *tracked, size_t *mappings, int64_t *stopped_ns)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	static struct ranges ranges;
+	int fd = take_userfaultfd(tracked->process.pid, stopped_ns);
+	if (fd < 0 && (errno == ENOSYS || errno == ETIMEDOUT))
+		fail(1, "process %d: %s", (int)tracked->process.pid,
+		     errno == ENOSYS ? "this kernel has no userfaultfd" : "it could not be stopped for a moment");
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, UFFDIO_API, &api) < 0)
+		fail(1, "this kernel has no asynchronous write-protection (Linux 6.7, CONFIG_PTE_MARKER_UFFD_WP)");
+	tracked->userfaultfd = fd;
+	tracked->whole = true;
+	if (read_mappings(tracked->process.pid, &ranges) < 0) {
+		disarm(tracked);
+		errno = ESRCH;
+		return -1;
+	}
+	for (size_t i = 0; i < ranges.count; i++)
+		if (protect(tracked, &ranges.at[i]) == 0)
+			++*mappings;
+	return 0;
+}
+
+void disarm(struct tracked *tracked)
+{
+	if (tracked->userfaultfd >= 0)
+		close(tracked->userfaultfd);
+	tracked->userfaultfd = -1;
+}
+
+int protect(struct tracked *tracked, const struct range *mapping)
+{
+	struct uffdio_register request = {
+		.range = { .start = mapping->start, .len = mapping->end - mapping->start },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	return ioctl(tracked->userfaultfd, UFFDIO_REGISTER, &request);
+}
+
+static bool no_guard_pages; /* the kernel does not know the category */
+
+static long call(int pagemap, struct pm_scan_arg *argument)
+{
+	if (!no_guard_pages) {
+		struct pm_scan_arg with = *argument;
+		with.category_mask |= PAGE_IS_GUARD;
+		with.category_inverted |= PAGE_IS_GUARD;
+		long count = ioctl(pagemap, PAGEMAP_SCAN, &with);
+		if (count >= 0 || errno != EINVAL) {
+			argument->walk_end = with.walk_end;
+			return count;
+		}
+		no_guard_pages = true;
+	}
+	return ioctl(pagemap, PAGEMAP_SCAN, argument);
+}
+
+int scan(int pagemap, const struct range *mapping, enum scan what, uint64_t at_once,
+	 void (*found)(const struct page_region *region, void *context), void *context)
+{
+	static struct page_region regions[REGIONS];
+	for (uint64_t at = mapping->start; at < mapping->end;) {
+		struct pm_scan_arg argument = {
+			.size = sizeof argument,
+			.flags = what == SCAN_LOOK ? 0 : PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
+			.start = at,
+			.end = mapping->end,
+			.vec = (uintptr_t)regions,
+			.vec_len = REGIONS,
+			.max_pages = at_once,
+			.category_mask = what == SCAN_WRITTEN ? PAGE_IS_WRITTEN : 0,
+			.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+			.return_mask = PAGE_IS_PFNZERO | PAGE_IS_WRITTEN,
+		};
+		long count = call(pagemap, &argument);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return -1;
+		for (long i = 0; i < count; i++)
+			found(&regions[i], context);
+		/* An address space that is gone is walked nowhere. */
+		if (argument.walk_end <= at) {
+			errno = ESRCH;
+			return -1;
+		}
+		at = argument.walk_end;
+	}
+	return 0;
+}
+
+bool is_protected(int pagemap, const struct range *mapping)
+{
+	struct page_region region;
+	/* No page is of all categories at once: nothing is found, only the mappings are looked at. */
+	struct pm_scan_arg argument = {
+		.size = sizeof argument,
+		.flags = PM_SCAN_CHECK_WPASYNC,
+		.start = mapping->start,
+		.end = mapping->end,
+		.vec = (uintptr_t)&region,
+		.vec_len = 1,
+		.category_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+	return ioctl(pagemap, PAGEMAP_SCAN, &argument) >= 0;
+}
