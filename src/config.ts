@@ -110,6 +110,12 @@ const keys = {
     allowed: 'milliseconds',
     about: 'longest wait for send queues to empty',
   },
+  AgentPatienceMs: {
+    schema: milliseconds,
+    fallback: '600000',
+    allowed: 'milliseconds',
+    about: 'how long an interrupted migration waits for an agent before it needs an operator',
+  },
   Wake: {
     schema: yesNo,
     fallback: 'yes',

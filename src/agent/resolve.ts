@@ -57,9 +57,8 @@ async function resolveTarget(context: AgentContext, role: Role): Promise<'commit
     await bringUp(context, role);
     return 'committed';
   }
-  context.pageServers.get(role.migration)?.kill();
-  context.pageServers.delete(role.migration);
   await untilCriuEnded(context, role, 'refuse');
+  await breakpoint(config, 'target-clearing');
   const local = await readLocalContainer(config, role.container);
   if (local === null) await removeContainer(context, role.container);
   await unmountMigration(config, role.migration);

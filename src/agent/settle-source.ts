@@ -76,6 +76,7 @@ async function resume(context: AgentContext, handle: LocalHandle, peers: Channel
   await within(tellMs, told).catch((error: Error) =>
     context.log.warn({ error: error.message }, 'a peer was not told; it asks the records itself'),
   );
+  await breakpoint(context.config, 'source-resuming');
   await release(handle.identity);
   await thaw(handle.cgroup);
 }

@@ -4,8 +4,6 @@ import type { MigrationRecord } from '../migration/record.ts';
 import { abortSwitch, readContainer } from '../store/containers.ts';
 import type { ControllerContext } from './context.ts';
 
-/** How long an interrupted migration waits for an agent before a person is asked; it goes on asking meanwhile. */
-export const patienceMs = 600_000;
 const pauseMs = 500;
 
 type Wait = (reason: string | null) => Promise<unknown>;
@@ -60,7 +58,7 @@ export async function untilDone<N extends CommandName>(
   command: N,
   payload: CommandPayload<N>,
   wait: Wait,
-  patience: number = patienceMs,
+  patience: number = context.config.agentPatienceMs,
 ): Promise<unknown> {
   const deadline = Date.now() + patience;
   let waiting = false;
