@@ -11,7 +11,7 @@ const targetMs = 20;
 interface Sample {
   wake: boolean;
   downtimeMs: number;
-  /** From the freeze to the peer's next progress. */
+  /** From the freeze until both ranks have made progress. */
   stallMs: number;
 }
 
@@ -63,7 +63,7 @@ export const stall: Benchmark = {
         met: on.beyondMs.median <= targetMs,
       })),
       notes: [
-        "Two ranks on two nodes; the second one moves. Stall runs from the freeze to the first rank's next exchange.",
+        'Two ranks on two nodes; the second one moves. Stall runs from the freeze until both have made an exchange again.',
         'A peer that sends and waits has nothing in flight when the container is held, so nothing has to be woken; one ' +
           'that computes first sends into the hold and backs off: there the wake counts.',
         'Between n2 and n3 one target wakes and the other does not, so the two take turns; halfway they change roles.',
@@ -89,7 +89,7 @@ async function measureLoad(
       samples.push({
         wake: record.target === wakes,
         downtimeMs: rounded(windowOf(record).downtimeMs),
-        stallMs: rounded(stallOf(gaps, 0, record)),
+        stallMs: rounded(stallOf(gaps, [0, 1], record)),
       });
     }
     say(`${name}: ${samples.length} of ${2 * moves} moves`);

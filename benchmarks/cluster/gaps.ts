@@ -49,8 +49,14 @@ export function gapAround(gaps: readonly Gap[], rank: number, record: MigrationR
   return around(gaps, rank, record).ms;
 }
 
-/** From the freeze of a moved container to the next progress of a peer, milliseconds. */
-export function stallOf(gaps: readonly Gap[], rank: number, record: MigrationRecord): number {
-  const { startMs, ms } = around(gaps, rank, record);
-  return startMs + ms - windowOf(record).from;
+/**
+ * From the freeze of a moved container until each of the ranks has made progress again, milliseconds. The moved rank
+ * counts too: where a peer has what it waited for but its own message was lost, the moved one waits, and the peer after it.
+ */
+export function stallOf(gaps: readonly Gap[], ranks: readonly number[], record: MigrationRecord): number {
+  const ends = ranks.map((rank) => {
+    const { startMs, ms } = around(gaps, rank, record);
+    return startMs + ms;
+  });
+  return Math.max(...ends) - windowOf(record).from;
 }
