@@ -79,7 +79,7 @@ export async function submitMigration(
     requestedBy: { uid: caller.uid, name: caller.name },
     request,
   });
-  await context.migrations.add('migrate', { id: record.id }, { jobId: `migration-${record.id}-0` });
+  await enqueue(context, record.id, `migration-${record.id}-0`);
   return record;
 }
 
@@ -117,8 +117,17 @@ export async function resolveMigration(
       action: `See what it does with: rankshift show ${id}`,
     });
   const resumed = await applyEvent(context.redis, id, { type: 'resumed', at: Date.now() });
-  await context.migrations.add('migrate', { id }, { jobId: `migration-${id}-${resumed.revision}` });
+  await enqueue(context, id, `migration-${id}-${resumed.revision}`);
   return resumed;
+}
+
+/** The record is what counts: where the queue's own connection is not back yet, the look for orphans finds it. */
+async function enqueue(context: ControllerContext, id: string, jobId: string): Promise<void> {
+  try {
+    await context.migrations.add('migrate', { id }, { jobId });
+  } catch (error) {
+    context.log.warn({ migration: id, error: (error as Error).message }, 'not queued; it is picked up from its record');
+  }
 }
 
 function tooLate(id: string, why: string): RankshiftError {

@@ -19,6 +19,7 @@ import {
   resolveMigration,
   submitMigration,
 } from './requests.ts';
+import { requireRedis } from './require-redis.ts';
 import { runRequestSchema, startRun } from './start-run.ts';
 import { type OutputEvent, streamOutput } from './stream-output.ts';
 
@@ -35,7 +36,7 @@ const signalSchema = z.strictObject({
 /** The controller's API: what the CLI can ask, each request in the name of the user whom munge vouches for. */
 export function apiRoutes(context: ControllerContext, credentials: Credentials, attached: Set<number>): Route[] {
   const caller = (request: ApiRequest<unknown, unknown>) => identifyCaller(context, request.identity.uid);
-  return [
+  const routes = [
     route({
       method: 'GET',
       path: '/v1/containers',
@@ -109,6 +110,7 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
     }),
     ...runRoutes(context, credentials, attached, caller),
   ];
+  return routes.map((one) => requireRedis(context, one));
 }
 
 function runRoutes(

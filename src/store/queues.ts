@@ -12,10 +12,13 @@ export const nodeQueue = (node: string) => `node-${node}`;
 
 const prefix = `${keyPrefix}-bull`;
 
+/** BullMQ's own goes up to 20 s, for which nothing could be queued after Redis is back. */
+const retryStrategy = (attempt: number) => Math.min(50 * attempt, 500);
+
 /** Producer side. Fails at once while Redis is away, instead of queueing in memory. */
 export function openQueue(name: string, address: RedisAddress, log: Logger): Queue {
   const queue = new Queue(name, {
-    connection: { ...address, enableOfflineQueue: false, maxRetriesPerRequest: 1 },
+    connection: { ...address, enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy },
     prefix,
     defaultJobOptions: {
       attempts: 1,
@@ -42,7 +45,7 @@ export function openWorker(
     connection: {
       ...address,
       maxRetriesPerRequest: null,
-      retryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
+      retryStrategy,
     },
     prefix,
     concurrency,
