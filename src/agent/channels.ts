@@ -14,8 +14,10 @@ import { mountContainer } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, readRole } from './files.ts';
 import { answerLink } from './link.ts';
+import { imageDirOf } from './local-handle.ts';
 import { openingSchema, repointRequestSchema } from './messages.ts';
 import { serveOutput } from './output.ts';
+import { receivePages } from './receive-pages.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { switchTarget } from './switch-target.ts';
 import { checkPeer, newTargetSession, type TargetSession } from './target-sessions.ts';
@@ -79,21 +81,13 @@ export class ChannelServer {
   }
 
   async #switch(channel: Channel, envelope: Envelope): Promise<void> {
-    const { config, node, pageServers, operations } = this.#context;
+    const { config, node, operations } = this.#context;
     const order = this.#order(channel, envelope);
-    const pageServer = pageServers.get(order.migration);
-    if (order.target.node !== node || pageServer === undefined || operations.has(order.migration)) {
+    const role = await readRole(config, order.migration);
+    if (order.target.node !== node || role?.role !== 'target' || operations.has(order.migration)) {
       throw new RankshiftError('E_NOT_PERMITTED', `${node} is not prepared for migration ${order.migration}`);
     }
-    const role = await readRole(config, order.migration);
-    if (role === null)
-      throw new RankshiftError('E_NOT_PERMITTED', `${node} is not prepared for migration ${order.migration}`);
-    const session = newTargetSession(
-      channel.peer,
-      pageServer,
-      role.facts,
-      upperPath(containerDir(config, order.container)),
-    );
+    const session = newTargetSession(channel.peer, role.facts, upperPath(containerDir(config, order.container)));
     this.#sessions.set(order.migration, session);
     const work = (async () => {
       await channel.send({ op: 'ready' });
@@ -104,9 +98,6 @@ export class ChannelServer {
       await work;
     } finally {
       operations.delete(order.migration);
-      // Where the page stream never came, nothing else would end it.
-      pageServer.kill();
-      pageServers.delete(order.migration);
       this.#sessions.delete(order.migration);
     }
   }
@@ -126,7 +117,9 @@ export class ChannelServer {
   async #pages(channel: Channel, migration: string): Promise<void> {
     const session = checkPeer(this.#sessions.get(migration), channel);
     await channel.send({ op: 'ready' });
-    session.takePages(await channel.raw());
+    const work = receivePages(channel, imageDirOf(this.#context.config, migration));
+    session.takePages(work);
+    await work;
   }
 
   async #facts(channel: Channel, container: string): Promise<void> {

@@ -2,7 +2,6 @@ import type { KeyObject } from 'node:crypto';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Credentials } from '../channel/credentials.ts';
-import type { PageServer } from '../checkpoint/page-server.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -24,8 +23,6 @@ export interface AgentContext {
   reports: Queue;
   /** Switches that this process conducts now, by migration: what is in here is not for recovery to touch. */
   operations: Map<string, Promise<unknown>>;
-  /** Page servers that stand ready on this (target) node, by migration. */
-  pageServers: Map<string, PageServer>;
   /** Aborts when the agent is told to stop. */
   stopping: AbortSignal;
 }

@@ -25,8 +25,6 @@ export async function finish(context: AgentContext, migration: string): Promise<
     );
   }
   await exclusively(context, migration, async () => {
-    context.pageServers.get(migration)?.kill();
-    context.pageServers.delete(migration);
     await unmountMigration(config, migration);
   });
 }

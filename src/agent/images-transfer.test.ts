@@ -1,11 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { testCluster, testPair } from '../channel/testing.ts';
 import { toTargetSchema } from './messages.ts';
 import { receiveImages } from './receive-images.ts';
+import { receivePages } from './receive-pages.ts';
 import { sendImages } from './send-images.ts';
+import { sendPages } from './send-pages.ts';
 
 const cluster = await testCluster();
 const [source, target] = [await cluster.issue('n1'), await cluster.issue('n2')];
@@ -59,4 +61,51 @@ test('more or fewer bytes than announced are an error, and no name leads out of 
   for (const name of ['../x.img', '/etc/x', '.hidden', 'a/b.img']) {
     t.false(toTargetSchema.safeParse({ op: 'images', files: [{ name, size: 1 }] }).success, name);
   }
+});
+
+test('page images that are still being written arrive whole, one after another', async (t) => {
+  const { from, to, remove } = await scratch();
+  const pair = await testPair(source, target);
+  t.teardown(async () => {
+    await pair.close();
+    await remove();
+  });
+  const contents: Record<string, Buffer> = {};
+  const write = async () => {
+    for (const id of [1, 2, 3]) {
+      const name = `pages-${id}.img`;
+      contents[name] = Buffer.alloc(0);
+      await writeFile(join(from, name), '');
+      for (let piece = 0; piece < 5 && id !== 2; piece++) {
+        const bytes = Buffer.alloc(700_000 + piece, id * 16 + piece);
+        contents[name] = Buffer.concat([contents[name], bytes]);
+        await appendFile(join(from, name), bytes);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+    await writeFile(join(from, 'core-1.img'), 'not a page');
+  };
+  const received = receivePages(pair.far, to);
+  const sent = await sendPages(pair.near, from, write());
+  await received;
+  t.deepEqual((await readdir(to)).sort(), Object.keys(contents));
+  for (const [name, bytes] of Object.entries(contents)) t.true(bytes.equals(await readFile(join(to, name))), name);
+  t.is(
+    sent,
+    Object.values(contents).reduce((sum, { length }) => sum + length, 0),
+  );
+});
+
+test('a dump that fails ends the sending with its reason, on both sides', async (t) => {
+  const { from, to, remove } = await scratch();
+  const pair = await testPair(source, target);
+  t.teardown(async () => {
+    await pair.close();
+    await remove();
+  });
+  await writeFile(join(from, 'pages-1.img'), 'some');
+  const received = receivePages(pair.far, to);
+  const failing = new Promise<void>((_, reject) => setTimeout(() => reject(new Error('criu failed')), 50));
+  await t.throwsAsync(sendPages(pair.near, from, failing), { message: /criu failed/ });
+  await t.throwsAsync(received, { message: /criu failed/ });
 });

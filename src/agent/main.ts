@@ -8,6 +8,7 @@ import { loadCommandPublicKey } from '../channel/envelope.ts';
 import { serveChannel } from '../channel/serve-channel.ts';
 import { type Config, loadConfig } from '../config.ts';
 import type { Report } from '../migration/reports.ts';
+import { raisePriority } from '../process/priority.ts';
 import { hookSpoolDir, watchSpool } from '../slurm/spool.ts';
 import { connectRedis, redisAddress } from '../store/connection.ts';
 import { closeWithin, openQueue, reportQueue } from '../store/queues.ts';
@@ -30,6 +31,7 @@ export async function runAgent(): Promise<void> {
   const node = config.nodeName === '' ? (hostname().split('.')[0] ?? 'localhost') : config.nodeName;
   const log = createLogger(`agent ${node}`, config.logLevel);
   const address = redisAddress(config);
+  raisePriority((error) => log.warn({ error: error.message }, 'the agent runs at normal priority'));
   const stopping = new AbortController();
   await makeDirectories(config);
   const context: AgentContext = {
@@ -44,7 +46,6 @@ export async function runAgent(): Promise<void> {
     launchKey: (await readFile(join(config.keyDir, 'launch.key'), 'utf8')).trim(),
     reports: openQueue(reportQueue, address, log),
     operations: new Map(),
-    pageServers: new Map(),
     stopping: stopping.signal,
   };
   const channels = new ChannelServer(context);

@@ -19,7 +19,7 @@ export const openingSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('switch'), envelope: envelopeSchema }),
   /** What the container is: the target of a move asks its source, so that nothing in Redis can make it up. */
   z.strictObject({ op: z.literal('facts'), container: containerIdSchema }),
-  /** Becomes a raw stream for CRIU's page server. */
+  /** CRIU's page images, as they are written. */
   z.strictObject({ op: z.literal('pages'), migration: migrationIdSchema }),
   /** The container's upper directory as an archive. */
   z.strictObject({ op: z.literal('upper'), migration: migrationIdSchema }),
@@ -33,6 +33,11 @@ export const openingSchema = z.discriminatedUnion('op', [
 export type Opening = z.infer<typeof openingSchema>;
 
 export const factsAnswerSchema = z.strictObject({ op: z.literal('facts'), facts: containerFactsSchema });
+/** On the pages channel, source to target: a page image follows as bulk bytes, or there are no more. */
+export const pagesMessageSchema = z.discriminatedUnion('op', [
+  z.strictObject({ op: z.literal('file'), name: z.string().regex(/^pages-\d{1,9}\.img$/) }),
+  z.strictObject({ op: z.literal('end') }),
+]);
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({

@@ -1,5 +1,4 @@
 import { makeGate } from '../checkpoint/gate.ts';
-import { startPageServer } from '../checkpoint/page-server.ts';
 import { containerDir, migrationDir } from '../config.ts';
 import { prepareContainerDir } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
@@ -9,7 +8,7 @@ import { buildBundle, buildNetwork } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
 import { readLocalContainer, writeRole } from './files.ts';
-import { imageDirOf, nodeProgramOf, workDirOf } from './local-handle.ts';
+import { nodeProgramOf } from './local-handle.ts';
 import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
 import { settleOthers } from './resolve.ts';
@@ -20,7 +19,7 @@ const metadataBytes = 268_435_456;
 
 /**
  * Makes a node ready to take a container: role written, memory file system for the images, root file system, bundle,
- * network namespace with the container's IP and MAC plugged but held, page server waiting. Nothing here can be seen
+ * network namespace with the container's IP and MAC plugged but held, gate made. Nothing here can be seen
  * by the job; resolve.ts takes it all back.
  */
 export async function prepare(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
@@ -52,8 +51,6 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
   await buildNetwork(context, facts, places, true);
   await buildBundle(context, facts);
   await makeGate(migrationDir(config, migration), nodeProgramOf(config));
-  const imageDir = imageDirOf(config, migration);
-  context.pageServers.set(migration, startPageServer(config.criuPath, imageDir, workDirOf(config, migration)));
   await breakpoint(config, 'target-prepared');
 }
 

@@ -2,15 +2,17 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Channel } from '../channel/channel.ts';
+import { isPageImage } from './send-pages.ts';
 
 const chunkBytes = 1_048_576;
 
 /**
- * Sends CRIU's metadata images, page images being with the target already: one list, then all bytes in its order, since
+ * Sends CRIU's metadata images, page images having their own channel: one list, then all bytes in its order, since
  * each message of its own would cost its time inside the freeze. Returns the bytes sent.
  */
 export async function sendImages(control: Channel, imageDir: string): Promise<number> {
-  const names = (await readdir(imageDir)).filter((name) => name.endsWith('.img') || name === 'descriptors.json');
+  const all = await readdir(imageDir);
+  const names = all.filter((name) => (name.endsWith('.img') && !isPageImage(name)) || name === 'descriptors.json');
   const files = await Promise.all(names.map(async (name) => ({ name, size: (await stat(join(imageDir, name))).size })));
   await control.send({ op: 'images', files });
   return control.pipeIn(contents(imageDir, files));

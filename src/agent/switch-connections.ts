@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream';
 import type { Channel } from '../channel/channel.ts';
 import type { Envelope } from '../channel/envelope.ts';
 import { openChannel } from '../channel/open-channel.ts';
@@ -10,8 +9,7 @@ import { type Opening, readySchema } from './messages.ts';
 export interface SwitchConnections {
   control: Channel;
   upper: Channel;
-  /** Raw: CRIU's page protocol. */
-  pages: Duplex;
+  pages: Channel;
   peers: Channel[];
   close(): void;
 }
@@ -53,5 +51,5 @@ export async function connectSwitch(
     close();
     throw failed?.reason;
   }
-  return { control, upper, pages: await pages.raw(), peers, close };
+  return { control, upper, pages, peers, close };
 }

@@ -1,6 +1,6 @@
-import type { Duplex } from 'node:stream';
+import type { Channel } from '../channel/channel.ts';
 import type { Envelope } from '../channel/envelope.ts';
-import { startDump } from '../checkpoint/dump.ts';
+import { dump } from '../checkpoint/dump.ts';
 import { writeCriuConfig } from '../checkpoint/restore.ts';
 import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
@@ -22,15 +22,17 @@ import { readLocalContainer, writeRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
-import { type PageRelay, relayPages } from './page-relay.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
+import { sendPages } from './send-pages.ts';
 import { settleSource } from './settle-source.ts';
 import { connectSwitch, type SwitchConnections } from './switch-connections.ts';
 import { addSourceStats, addTargetView, emptyResult } from './switch-result.ts';
 
-/** Room for CRIU's metadata; the pages go straight to the target. */
+/** A container may grow between its plan and its freeze; the size is a limit, not an allocation. */
+const imageFactor = 2;
+/** Room for what CRIU writes beside the pages. */
 const metadataBytes = 1_073_741_824;
 
 /**
@@ -62,7 +64,7 @@ export async function switchSource(
     facts: local.facts,
     clock: null,
   });
-  await mountMigration(config, migration, metadataBytes);
+  await mountMigration(config, migration, order.memoryBytes * imageFactor + metadataBytes);
   const answer = await openSwitch(redis, { container, migration, epoch, source, target });
   if (answer !== 'open') {
     await unmountMigration(config, migration);
@@ -82,7 +84,6 @@ class SourceRun {
   readonly handle: LocalHandle;
   #connections: SwitchConnections | null = null;
   #link: ControlLink | null = null;
-  #relay: PageRelay | null = null;
   #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
@@ -109,8 +110,6 @@ class SourceRun {
       result.error = RankshiftError.from(error).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
-    // Breaks the page stream where it still runs: CRIU gives up and leaves the container frozen as it was.
-    this.#relay?.close();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
@@ -163,11 +162,11 @@ class SourceRun {
     await timeline.span('hold', () => hold(handle.identity, armed.hold));
     await this.#breakpoint('held');
     const imageDir = handle.imageDir(order.migration);
-    const [, upperBytes] = await link.race(
+    const [, upperBytes, pagesBytes] = await link.race(
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
-        timeline.span('dump', () => this.dump(connections.pages)),
+        this.dumpAndSend(connections.pages),
       ]),
     );
     await this.#breakpoint('dumped');
@@ -175,21 +174,25 @@ class SourceRun {
     const offset = namespaceOffset(order.clockPolicy, handle.clock, clocks, nodeMonotonicNs);
     await link.send({ op: 'restore', monotonicNs: String(offset.monotonicNs), boottimeNs: String(offset.boottimeNs) });
     timeline.mark('sent');
-    result.bytes = { pages: this.#relay?.bytes() ?? 0, upper: upperBytes, metadata };
+    result.bytes = { pages: pagesBytes, upper: upperBytes, metadata };
     result.clock = describeClocks(order.clockPolicy, handle.clock, clocks, offset);
     await this.#breakpoint('sent');
   }
 
-  /** Metadata into the image directory here, pages straight to the target's page server. */
-  dump(target: Duplex): Promise<void> {
-    const { context, handle, order } = this;
+  /** CRIU writes into the memory file system here, and what it has written goes to the target meanwhile. */
+  async dumpAndSend(pages: Channel): Promise<number> {
+    const { context, handle, order, timeline } = this;
     const { cgroup, rootfs, externals, initPid, nodeProgram } = handle;
     const [imageDir, workDir] = [handle.imageDir(order.migration), handle.workDir(order.migration)];
     const criu = context.config.criuPath;
-    const { pages, done } = startDump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir });
-    this.#relay = relayPages(pages, target);
-    this.#dumped = done;
-    return done;
+    this.#dumped = timeline.span('dump', () =>
+      dump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir }),
+    );
+    const [sent] = await Promise.all([
+      timeline.span('pages', () => sendPages(pages, imageDir, this.#dumped ?? Promise.resolve())),
+      this.#dumped,
+    ]);
+    return sent;
   }
 
   #breakpoint(name: string): Promise<void> {

@@ -1,9 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { RankshiftError } from '../errors.ts';
 import { lastLines } from '../process/run.ts';
-import { spawnWithSocket } from '../process/spawn.ts';
+import { runToItsEnd } from '../process/spawn.ts';
 import type { Externals } from './externals.ts';
 import { readCriuLogErrors } from './images/log.ts';
 
@@ -21,40 +20,28 @@ export interface DumpOptions {
   workDir: string;
 }
 
-/** A dump under way. */
-export interface Dump {
-  /** CRIU's side of the page protocol: what is written to it comes from the target's page server, and back. */
-  pages: Duplex;
-  /** Resolves when the metadata is complete in the image directory. @throws RankshiftError E_CRIU with CRIU's lines. */
-  done: Promise<void>;
-}
-
 /**
- * Dumps a frozen container with CRIU, pages into a socket, metadata into `imageDir`. `--leave-running`: whatever happens,
- * CRIU leaves the container as it found it, frozen in its cgroup. CRIU is driven without runc, which would start it three
- * times (version, features, dump) inside the freeze; the options are those of runc's libcontainer (criu_linux.go), so
- * that `runc restore` takes the images. It runs inside the container's own time namespace, so that it takes that for its
- * own and the image holds clock offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks").
- * It is never killed: a CRIU that dies in the middle leaves its parasite code in the ranks. A broken socket ends it.
+ * Dumps a frozen container with CRIU into `imageDir`. `--leave-running`: whatever happens, CRIU leaves the container as
+ * it found it, frozen in its cgroup. CRIU is driven without runc, which would start it three times (version, features,
+ * dump) inside the freeze; the options are those of runc's libcontainer (criu_linux.go), so that `runc restore` takes the
+ * images. It runs inside the container's own time namespace, so that it takes that for its own and the image holds clock
+ * offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks"). It is never killed: a CRIU that
+ * dies in the middle leaves its parasite code in the ranks.
+ * @throws RankshiftError E_CRIU with CRIU's last error lines; E_TARGET_FULL where the image directory is full.
  */
-export function startDump(options: DumpOptions): Dump {
+export async function dump(options: DumpOptions): Promise<void> {
   const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir } = options;
-  const messages = join(workDir, 'criu-dump.err');
-  const child = spawnWithSocket(nodeProgram, messages, [
+  const args = [
     ...['timens', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
     ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'dump.log', '-v2', '--root', rootfs],
     ...['--leave-running', '--tcp-established', '--file-locks'],
-    ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip'],
-    ...['--page-server', '--ps-socket', '3', '--display-stats'],
+    ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip', '--display-stats'],
     ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
-  ]);
-  const done = child.exited.then(async (code) => {
-    if (code !== 0) throw await criuError('dump', workDir);
-    // `runc restore` wants to know what PID 1 had as standard streams outside: nothing, ours are inside (PID 1's files).
-    await writeFile(join(imageDir, 'descriptors.json'), JSON.stringify(['/dev/null', '/dev/null', '/dev/null']));
-  });
-  done.catch(() => undefined);
-  return { pages: child.socket, done };
+  ];
+  const exitCode = await runToItsEnd(nodeProgram, args, join(workDir, 'criu-dump.err'));
+  if (exitCode !== 0) throw await criuError('dump', workDir);
+  // `runc restore` wants to know what PID 1 had as standard streams outside: nothing, ours are inside (PID 1's files).
+  await writeFile(join(imageDir, 'descriptors.json'), JSON.stringify(['/dev/null', '/dev/null', '/dev/null']));
 }
 
 /** E_CRIU with the reason out of CRIU's log, or of what CRIU or runc said where there is none. */

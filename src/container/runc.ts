@@ -4,6 +4,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
+import { atNormalPriority } from '../process/priority.ts';
 import { lastLines } from '../process/run.ts';
 
 /** runc keeps its state here; it lies on a volatile file system, because no container survives a reboot. */
@@ -26,7 +27,10 @@ export async function runRunc(config: Config, args: readonly string[], timeoutMs
   await mkdir(runcRoot(config), { recursive: true, mode: 0o700 });
   const log = join(config.runDir, `runc-${crypto.randomUUID()}.log`);
   const all = ['--root', runcRoot(config), '--log', log, '--log-format', 'json', ...args];
-  const child = spawn(config.runcPath, all, { stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGKILL' });
+  // Ranks inherit it, and they are no more urgent than other programs.
+  const child = atNormalPriority(() =>
+    spawn(config.runcPath, all, { stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGKILL' }),
+  );
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
     if (code === 0) return;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
-import { type MigrationRecord, type SwitchResult, switchResultSchema } from '../migration/record.ts';
+import { type MigrationRecord, type Plan, type SwitchResult, switchResultSchema } from '../migration/record.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
 import { addCostSample } from '../store/costs.ts';
@@ -81,7 +81,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
 
   await apply({ type: 'preparing-started', at: Date.now() });
   const [order, places] = await Promise.all([
-    switchOrder(context, start, plan.source, plan.target, container.epoch),
+    switchOrder(context, start, plan, plan.target, container.epoch),
     containerPlaces(context, container.job),
   ]);
   const memoryBytes = Math.ceil(plan.memoryBytes);
@@ -246,7 +246,7 @@ async function sourceOf({ redis }: ControllerContext, id: string): Promise<{ sou
 async function switchOrder(
   context: ControllerContext,
   record: MigrationRecord,
-  source: string,
+  { source, memoryBytes }: Pick<Plan, 'source' | 'memoryBytes'>,
   target: string,
   epoch: number,
 ): Promise<SwitchOrder> {
@@ -263,5 +263,6 @@ async function switchOrder(
     target: targetAddress,
     peers,
     clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
+    memoryBytes: Math.ceil(memoryBytes),
   };
 }

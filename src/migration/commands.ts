@@ -72,6 +72,8 @@ export const switchOrderSchema = z.strictObject({
   /** Agents of all other nodes that have containers of the job. */
   peers: z.array(agentAddressSchema).max(10_000),
   clockPolicy: clockPolicySchema,
+  /** Memory of the container when the move was planned. */
+  memoryBytes: z.number().int().min(0),
 });
 export type SwitchOrder = z.infer<typeof switchOrderSchema>;
 

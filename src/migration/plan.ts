@@ -87,6 +87,12 @@ function stateReasons({ container, source, target, requestedTarget, sourceFacts 
   } else if (sourceFacts === null) {
     reasons.push({ code: 'source-unknown', message: `the agent on ${source.name} could not inspect ${container.id}` });
   }
+  if (sourceFacts !== null && source.agentAlive && source.memoryAvailableBytes < sourceFacts.memoryBytes) {
+    reasons.push({
+      code: 'source-memory',
+      message: `${source.name} has ${mib(source.memoryAvailableBytes)} MiB of memory available for the image, ${mib(sourceFacts.memoryBytes)} MiB are needed`,
+    });
+  }
   if (requestedTarget === source.name) {
     reasons.push({ code: 'target-is-source', message: `${container.id} runs on ${source.name} already` });
   } else if (target === null) {
