@@ -1,6 +1,6 @@
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
-import { type Fault, faults } from './faults/faults.ts';
-import { Lane, type Row } from './faults/lane.ts';
+import { type Fault, faults, together } from './faults/faults.ts';
+import { Lane, type Row, type StrikeOptions } from './faults/lane.ts';
 import { type Point, point, points } from './faults/points.ts';
 import { endedVerified } from './support/job.ts';
 import { useCluster } from './support/use-cluster.ts';
@@ -15,6 +15,7 @@ const clusters = ['faults-a', 'faults-b'].map((name) => useCluster(test, name));
 interface Strike {
   fault: Fault;
   point: Point;
+  options?: StrikeOptions;
 }
 
 const everywhere: Strike[] = [faults.source, faults.target, faults.controller, faults.redis, faults.link].flatMap(
@@ -40,6 +41,32 @@ test('faults that are noticed before the move goes on, services that are told to
   ]);
 });
 
+test('two faults at once, a second one while the first is settled, and a move of the container with mpirun', async (t) => {
+  const at = (fault: Fault, name: string, options: StrikeOptions = {}) => ({ fault, point: point(name), options });
+  const { source, target, controller, redis, link } = faults;
+  const nodes = together(source, target);
+  await strikeAll(t, [
+    ...['source-dumped', 'source-sent', 'target-gate', 'target-committed'].map((name) => at(nodes, name)),
+    ...['source-held', 'target-gate', 'target-opened'].map((name) => at(together(source, target, controller), name)),
+    ...['source-sent', 'target-gate', 'target-committed'].map((name) => at(together(redis, target), name)),
+    ...['source-frozen', 'target-gate', 'source-removing'].map((name) => at(together(redis, source), name)),
+    at(together(redis, link), 'target-gate'),
+    at(together(redis, controller), 'target-committed'),
+    at(source, 'source-frozen', { again: point('source-resuming') }),
+    at(source, 'source-dumped', { again: point('source-resuming') }),
+    at(source, 'source-committed', { again: point('source-removing') }),
+    at(target, 'target-received', { again: point('target-clearing') }),
+    at(target, 'target-gate', { again: point('target-clearing') }),
+    at(target, 'target-committed', { again: point('target-resolving') }),
+    at(target, 'target-opened', { again: point('target-resolving') }),
+    at(source, 'source-dumped', { index: 0 }),
+    at(target, 'target-committed', { index: 0 }),
+    at(controller, 'source-held', { index: 0 }),
+    at(redis, 'target-gate', { index: 0 }),
+    at(link, 'source-sent', { index: 0 }),
+  ]);
+});
+
 async function strikeAll(t: ExecutionContext, all: readonly Strike[]): Promise<void> {
   t.timeout(900_000);
   const strikes = all.filter(({ fault, point: { name } }) => `${fault.name} at ${name}`.includes(only));
@@ -48,7 +75,7 @@ async function strikeAll(t: ExecutionContext, all: readonly Strike[]): Promise<v
     clusters.map(async (cluster) => {
       const lane = await Lane.start(cluster());
       for (let next = strikes.shift(); next !== undefined; next = strikes.shift()) {
-        const row = await lane.strike(next.fault, next.point);
+        const row = await lane.strike(next.fault, next.point, next.options);
         rows.push(row);
         t.log(describe(row));
       }

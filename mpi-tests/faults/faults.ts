@@ -12,8 +12,8 @@ export interface Parts {
 
 export interface Fault {
   name: string;
-  /** What happens; returns how it is undone, which happens `healMs` later. */
-  strike(cluster: Cluster, parts: Parts): Promise<(() => Promise<void>) | undefined>;
+  /** What happens to migration `id`; returns how it is undone, which happens `healMs` later. */
+  strike(cluster: Cluster, parts: Parts, id: string): Promise<(() => Promise<void>) | undefined>;
   /** How long it lasts. */
   healMs: number;
   /** How long the process at the breakpoint is kept there after the strike. */
@@ -90,6 +90,21 @@ export const faults = {
   targetStopped: stopped('target agent told to stop', ({ target }) => target, 'agent'),
   controllerStopped: stopped('controller told to stop', () => 'ctl', 'controller'),
 } as const satisfies Record<string, Fault>;
+
+/** Several at once. */
+export function together(...all: readonly Fault[]): Fault {
+  return {
+    name: all.map(({ name }) => name).join(', '),
+    healMs: Math.max(...all.map(({ healMs }) => healMs)),
+    keepMs: Math.max(...all.map(({ keepMs }) => keepMs)),
+    strike: async (cluster, parts, id) => {
+      const undos = await Promise.all(all.map((fault) => fault.strike(cluster, parts, id)));
+      return async () => {
+        for (const undo of undos) await undo?.();
+      };
+    },
+  };
+}
 
 /** Lets a fault last as long as it should. */
 export async function heal(fault: Fault, undo: (() => Promise<void>) | undefined, struckAt: number): Promise<void> {

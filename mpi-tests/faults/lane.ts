@@ -5,7 +5,7 @@ import { healLink } from '../../src/testbed/index.ts';
 import type { Cluster } from '../support/cluster.ts';
 import { type Job, submitRun } from '../support/job.ts';
 import { request } from '../support/move.ts';
-import { clearBreakpoint, releaseService, setBreakpoint, untilHit } from '../support/service.ts';
+import { clearBreakpoint, killService, releaseService, setBreakpoint, untilHit } from '../support/service.ts';
 import { until } from '../support/until.ts';
 import { CopyWatch } from './copies.ts';
 import { type Fault, heal, type Parts } from './faults.ts';
@@ -20,9 +20,16 @@ export interface Row {
   /** Final state of the migration. */
   state: string;
   error: string;
+  /** Of CRIU, quoted in the error. */
+  lines: string[];
   seconds: number;
   /** What is wrong; empty where all is right. */
   wrong: string[];
+}
+
+export interface StrikeOptions {
+  index?: number;
+  again?: Point | undefined;
 }
 
 const finalMs = 60_000;
@@ -46,19 +53,25 @@ export class Lane {
     return new Lane(cluster, job);
   }
 
-  /** Moves the container, strikes when `point` is reached, and looks at everything afterwards. */
-  async strike(fault: Fault, point: Point, index = 1): Promise<Row> {
+  /**
+   * Moves the container, strikes when `point` is reached, and looks at everything afterwards.
+   * @param index of the container that moves @defaultValue 1
+   * @param again where an agent that clears up after the strike is killed once more
+   */
+  async strike(fault: Fault, point: Point, { index = 1, again }: StrikeOptions = {}): Promise<Row> {
     const started = performance.now();
-    const row: Row = { fault: fault.name, point: point.name, state: '-', error: '', seconds: 0, wrong: [] };
+    const name = again === undefined ? point.name : `${point.name}, ${again.name}`;
+    const row: Row = { fault: fault.name, point: name, state: '-', error: '', lines: [], seconds: 0, wrong: [] };
     const watch = new CopyWatch(this.cluster, this.job.id, index);
     try {
-      const parts = await this.#parts(index);
+      const parts = await this.parts(index);
       watch.start();
-      const record = await this.#move(fault, point, parts, index, watch);
+      const record = await this.#move(fault, point, parts, { index, again }, watch);
       row.state = record.state;
       row.error = record.error === null ? '' : `${record.error.code} ${record.error.message}`;
+      row.lines = record.error?.lines ?? [];
       row.wrong.push(...wrongEnd(record, point));
-      row.wrong.push(...(await this.#look(record, parts, index, watch)));
+      row.wrong.push(...(await this.look(record, parts, index, watch)));
     } catch (error) {
       row.wrong.push((error as Error).message);
       await this.#mend();
@@ -68,7 +81,7 @@ export class Lane {
     return row;
   }
 
-  async #parts(index: number): Promise<Parts> {
+  async parts(index: number): Promise<Parts> {
     const [source, peer] = await Promise.all([
       this.records.owner(this.job.container(index)),
       this.records.owner(this.job.container(1 - index)),
@@ -78,33 +91,49 @@ export class Lane {
     return { source, peer, target };
   }
 
-  async #move(fault: Fault, point: Point, parts: Parts, index: number, watch: CopyWatch): Promise<MigrationRecord> {
-    const at = point.at === 'controller' ? 'ctl' : parts[point.at];
-    setBreakpoint(this.cluster, at, point.name);
+  async #move(
+    fault: Fault,
+    point: Point,
+    parts: Parts,
+    { index, again }: { index: number; again: Point | undefined },
+    watch: CopyWatch,
+  ): Promise<MigrationRecord> {
+    const place = (one: Point) => (one.at === 'controller' ? 'ctl' : parts[one.at]);
+    const armed = again === undefined ? [point] : [point, again];
+    for (const one of armed) setBreakpoint(this.cluster, place(one), one.name);
     try {
       const { id } = await request(this.cluster, this.job.container(index), { to: parts.target });
       watch.expect(id, parts.target);
-      await untilHit(this.cluster, at, point.name);
-      const undo = await fault.strike(this.cluster, parts);
+      await untilHit(this.cluster, place(point), point.name);
+      const undo = await fault.strike(this.cluster, parts, id);
       const struckAt = performance.now();
       await sleep(fault.keepMs);
-      clearBreakpoint(this.cluster, at, point.name);
+      clearBreakpoint(this.cluster, place(point), point.name);
+      if (again !== undefined) {
+        await untilHit(this.cluster, place(again), again.name);
+        await killService(this.cluster, place(again), 'agent');
+        clearBreakpoint(this.cluster, place(again), again.name);
+      }
       await heal(fault, undo, struckAt);
-      return await until(
-        `migration ${id} ends`,
-        async () => {
-          const record = await this.records.migration(id);
-          return isFinal(record.state) ? record : undefined;
-        },
-        { timeoutMs: finalMs, pollMs: 100 },
-      );
+      return await this.untilFinal(id);
     } finally {
-      clearBreakpoint(this.cluster, at, point.name);
+      for (const one of armed) clearBreakpoint(this.cluster, place(one), one.name);
     }
   }
 
+  async untilFinal(id: string): Promise<MigrationRecord> {
+    return await until(
+      `migration ${id} ends`,
+      async () => {
+        const record = await this.records.migration(id);
+        return isFinal(record.state) ? record : undefined;
+      },
+      { timeoutMs: finalMs, pollMs: 100 },
+    );
+  }
+
   /** The container runs on one node, by the records and in truth; nothing is left over; the job goes on. */
-  async #look(record: MigrationRecord, parts: Parts, index: number, watch: CopyWatch): Promise<string[]> {
+  async look(record: MigrationRecord, parts: Parts, index: number, watch: CopyWatch): Promise<string[]> {
     const container = this.job.container(index);
     const owner = record.state === 'completed' ? parts.target : parts.source;
     const places = new Map([

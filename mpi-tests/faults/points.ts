@@ -42,8 +42,17 @@ export const points: readonly Point[] = [
   ...after.map((name) => ({ name, at: placeOf(name), committed: true })),
 ];
 
+/** Points that only a part of the way back, or an agent that clears up, comes to. */
+const onTheWayBack = ['source-resuming', 'target-clearing'];
+const clearingUp = ['target-resolving'];
+
+const others: readonly Point[] = [
+  ...onTheWayBack.map((name) => ({ name, at: placeOf(name), committed: false })),
+  ...clearingUp.map((name) => ({ name, at: placeOf(name), committed: true })),
+];
+
 export function point(name: string): Point {
-  const found = points.find((one) => one.name === name);
+  const found = [...points, ...others].find((one) => one.name === name);
   if (found === undefined) throw new Error(`no point ${name}`);
   return found;
 }

@@ -27,7 +27,7 @@ export interface DumpOptions {
  * images. It runs inside the container's own time namespace, so that it takes that for its own and the image holds clock
  * offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks"). It is never killed: a CRIU that
  * dies in the middle leaves its parasite code in the ranks.
- * @throws RankshiftError E_CRIU with CRIU's last error lines; E_TARGET_FULL where the image directory is full.
+ * @throws RankshiftError E_CRIU with CRIU's last error lines.
  */
 export async function dump(options: DumpOptions): Promise<void> {
   const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir } = options;
@@ -51,7 +51,9 @@ export async function criuError(what: 'dump' | 'restore', workDir: string): Prom
   const ofOther = lastLines(await readFile(join(workDir, other), 'utf8').catch(() => ''), 3);
   const lines = ofCriu.length > 0 ? ofCriu : ofOther;
   const reason = lines[0] ?? `no reason in ${workDir}`;
-  const full = /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));
+  // What is full at a dump is the source; its images lie in its own memory.
+  const full =
+    what === 'restore' && /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));
   return new RankshiftError(full ? 'E_TARGET_FULL' : 'E_CRIU', `CRIU could not ${what} the container: ${reason}`, {
     lines,
   });

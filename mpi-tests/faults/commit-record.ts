@@ -1,0 +1,113 @@
+/**
+ * Plays with commit records in a real Redis; runs in a testbed's management node, since Redis is reached only there.
+ * Prints `right`, or what was wrong.
+ */
+import fc from 'fast-check';
+import type { Redis } from 'ioredis';
+import { loadConfig } from '../../src/config.ts';
+import { connectRedis, redisAddress } from '../../src/store/connection.ts';
+import {
+  type AbortAnswer,
+  abortSwitch,
+  commitSwitch,
+  createContainer,
+  openSwitch,
+  readContainer,
+  removeContainer,
+  type SwitchIdentity,
+} from '../../src/store/containers.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+
+const container = '999999.0';
+const migrations = ['7', '8', '9', '10', '11'];
+const nodes = ['n1', 'n2', 'n3'] as const;
+
+async function fresh(redis: Redis): Promise<void> {
+  await removeContainer(redis, container);
+  await createContainer(redis, {
+    ...{ id: container, job: 999_999, index: 0, uid: 1000, user: 'alice', image: 'none', state: 'running' as const },
+    ...{ owner: 'n1', epoch: 1, switch: '', migration: '', moves: 0, startedAt: 0 },
+  });
+}
+
+/** A switch as its driver orders it, by the record of that moment. */
+async function order(redis: Redis, migration: string): Promise<SwitchIdentity> {
+  const { owner = 'n1', epoch = 1 } = (await readContainer(redis, container)) ?? {};
+  const target = nodes[(nodes.indexOf(owner as 'n1') + 1) % nodes.length] ?? 'n2';
+  return { container, migration, source: owner, target, epoch };
+}
+
+interface Known {
+  identity: SwitchIdentity;
+  decided: 'committed' | 'aborted' | null;
+}
+
+/**
+ * Any sequence of orders, commits and closings of several migrations, each repeated and late as commands may be: what was
+ * decided for one never changes, and the epoch counts the commits.
+ */
+async function sequence(redis: Redis, steps: readonly (readonly [string, 'open' | 'commit' | 'abort'])[]) {
+  await fresh(redis);
+  const known = new Map<string, Known>();
+  let owner = 'n1';
+  let commits = 0;
+  for (const [migration, act] of steps) {
+    const now = known.get(migration) ?? { identity: await order(redis, migration), decided: null };
+    known.set(migration, now);
+    if (act === 'open') {
+      const answer = await openSwitch(redis, now.identity);
+      if (answer === 'open' && now.decided !== null) throw new Error(`${migration} was opened again`);
+      continue;
+    }
+    const answer: AbortAnswer =
+      act === 'commit' ? await commitSwitch(redis, now.identity) : await abortSwitch(redis, now.identity);
+    if (answer === 'committed' && now.decided === 'aborted') throw new Error(`${migration} committed after its end`);
+    if (answer === 'aborted' && now.decided === 'committed' && act === 'abort')
+      throw new Error(`${migration} aborted after its commit`);
+    if (answer === 'committed' && now.decided === null) {
+      now.decided = 'committed';
+      owner = now.identity.target;
+      commits++;
+    }
+    // A refused commit says only that it is not open now; what closes it for good is the abort.
+    if (answer === 'aborted' && act === 'abort' && now.decided === null) now.decided = 'aborted';
+    const record = await readContainer(redis, container);
+    if (record?.owner !== owner || record.epoch !== commits + 1 || record.moves !== commits)
+      throw new Error(`the record is ${JSON.stringify(record)}, expected ${owner} at epoch ${commits + 1}`);
+  }
+}
+
+/** Commit and closing at the same moment, over two connections: one wins, and both are told the same. */
+async function race(one: Redis, other: Redis, round: number): Promise<string> {
+  await fresh(one);
+  const identity = await order(one, migrations[0] ?? '7');
+  await openSwitch(one, identity);
+  const commit = () => commitSwitch(one, identity);
+  const abort = () => abortSwitch(other, identity);
+  const [first, second] = round % 2 === 0 ? [commit, abort] : [abort, commit];
+  const answers = await Promise.all([first(), second()]);
+  const record = await readContainer(one, container);
+  const won = record?.owner === identity.target ? 'committed' : 'aborted';
+  if (answers.some((answer) => answer !== won)) throw new Error(`${answers.join(' and ')}, but it was ${won}`);
+  return won;
+}
+
+const config = loadConfig();
+const log = createLogger('commit-record', 'error');
+const [redis, other] = [connectRedis(redisAddress(config), log), connectRedis(redisAddress(config), log)];
+try {
+  const step = fc.tuple(fc.constantFrom(...migrations), fc.constantFrom('open', 'commit', 'abort'));
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => sequence(redis, steps)),
+    { numRuns: 150 },
+  );
+  const won = new Set<string>();
+  for (let round = 0; round < 200; round++) won.add(await race(redis, other, round));
+  console.log(won.size === 2 ? 'right' : `every race ended ${[...won].join()}`);
+} catch (error) {
+  console.log((error as Error).message);
+} finally {
+  await removeContainer(redis, container);
+  redis.disconnect();
+  other.disconnect();
+}
