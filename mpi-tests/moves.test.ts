@@ -212,6 +212,7 @@ test('cancel at any point before the commit: the container runs on at its source
     }
     const record = await untilState(cluster(), id, ['cancelled', 'completed', 'rolled-back', 'needs-operator']);
     t.is(record.state, 'cancelled', `${where}: ${JSON.stringify(record.error)}`);
+    t.like(record.error, { code: 'E_CANCELLED', container: 'running on source' });
     t.is(await nodeOf(cluster(), job.container(1)), 'n2');
     const seen = job.lines(/progress/).length;
     await job.untilPrinted(/progress/, seen + 2, 10_000);

@@ -93,9 +93,13 @@ export class Job {
    * @returns how the job ended, and how often the program said that all is right
    */
   async finish(): Promise<JobEnd & { verified: number }> {
-    await this.cluster.output('login', ['scancel', '--batch', '--signal=USR1', String(this.id)], { user: this.user });
+    await this.tellToEnd();
     const end = await this.untilEnded(60_000);
     return { ...end, verified: this.lines(/VERIFICATION SUCCESSFUL$/).length };
+  }
+
+  async tellToEnd(): Promise<void> {
+    await this.cluster.output('login', ['scancel', '--batch', '--signal=USR1', String(this.id)], { user: this.user });
   }
 
   async untilEnded(timeoutMs = 120_000): Promise<JobEnd> {

@@ -12,6 +12,7 @@ import { agentAddress } from './node-facts.ts';
 import { containerPlaces, peerAgents } from './places.ts';
 import { preflight } from './preflight.ts';
 import { settle, settleTarget, untilDone } from './settle.ts';
+import { whyCancelled } from './why-cancelled.ts';
 
 /** How often a migration looks whether those before it have ended. */
 const turnMs = 100;
@@ -156,7 +157,7 @@ async function conclude(
   const latest = await readMigration(context.redis, record.id);
   await settleTarget(context, latest);
   if (latest.cancelRequested) {
-    await apply({ type: 'cancelled', at: Date.now() });
+    await apply({ type: 'cancelled', at: Date.now(), error: await whyCancelled(context, latest) });
     return;
   }
   const error = result.error ?? new RankshiftError('E_INTERNAL', 'rolled back without a reason').toJSON();
@@ -230,10 +231,10 @@ async function cancelled(
   apply: Apply,
   undo?: () => Promise<void>,
 ): Promise<boolean> {
-  const { cancelRequested } = await readMigration(context.redis, id);
-  if (!cancelRequested) return false;
+  const record = await readMigration(context.redis, id);
+  if (!record.cancelRequested) return false;
   await undo?.();
-  await apply({ type: 'cancelled', at: Date.now() });
+  await apply({ type: 'cancelled', at: Date.now(), error: await whyCancelled(context, record) });
   return true;
 }
 

@@ -13,7 +13,7 @@ export type MigrationEvent =
   | { type: 'finished'; at: number; result?: SwitchResult }
   | { type: 'rolled-back'; at: number; error: SerializedError; result?: SwitchResult }
   | { type: 'cancel-requested'; at: number }
-  | { type: 'cancelled'; at: number }
+  | { type: 'cancelled'; at: number; error?: SerializedError }
   | { type: 'waiting'; at: number; reason: string | null }
   | { type: 'needs-operator'; at: number; error: SerializedError }
   | { type: 'resumed'; at: number };
@@ -69,7 +69,7 @@ export function reduce(record: MigrationRecord, event: MigrationEvent): Migratio
     case 'cancel-requested':
       return { ...record, cancelRequested: true };
     case 'cancelled':
-      return enter(record, 'cancelled', event.at);
+      return { ...enter(record, 'cancelled', event.at), error: event.error ?? null };
     case 'waiting':
       return { ...record, waitingFor: event.reason };
     case 'needs-operator':
