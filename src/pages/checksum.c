@@ -74,7 +74,7 @@ static void sum_process(const struct process *process, struct sum *sum)
 	int pagemap = open_proc(process->pid, "pagemap", O_RDONLY), memory = open_proc(process->pid, "mem", O_RDONLY);
 	struct summing summing = { process->pid, memory, sum };
 	*sum = (struct sum){ .process = process->inside };
-	if (pagemap < 0 || memory < 0 || read_mappings(process->pid, &mappings) < 0)
+	if (pagemap < 0 || memory < 0 || read_mappings(process->pid, &mappings, NULL) < 0)
 		fail(1, "process %d cannot be read", (int)process->pid);
 	for (size_t i = 0; i < mappings.count; i++)
 		if (scan(pagemap, &mappings.at[i], SCAN_LOOK, 0, sum_region, &summing) < 0)
@@ -97,7 +97,8 @@ void print_checksums(const struct container *container)
 static void sum_file(struct store_file *file, struct sum *sum)
 {
 	*sum = (struct sum){ .process = file->process };
-	for (uint64_t start = 0, end; next_data(file, start, UINT64_MAX, &start, &end); start = end) {
+	for (uint64_t start = 0; next_data(file, start, UINT64_MAX, &start);) {
+		uint64_t end = end_of_data(file, start);
 		while (start < end) {
 			size_t length = end - start < sizeof buffer ? end - start : sizeof buffer;
 			read_file(file, start, buffer, length);

@@ -50,16 +50,19 @@ void list_processes(struct container *container)
 	container->count = left;
 }
 
+void arm_one(struct tracked *tracked, struct armed *armed)
+{
+	int64_t stopped_ns = 0;
+	arm(tracked, &armed->mappings, &stopped_ns);
+	if (stopped_ns > armed->longest_stop_ns)
+		armed->longest_stop_ns = stopped_ns;
+}
+
 void arm_processes(struct container *container, struct armed *armed)
 {
-	for (size_t i = 0; i < container->count; i++) {
-		int64_t stopped_ns = 0;
-		if (container->at[i].userfaultfd >= 0)
-			continue;
-		arm(&container->at[i], &armed->mappings, &stopped_ns);
-		if (stopped_ns > armed->longest_stop_ns)
-			armed->longest_stop_ns = stopped_ns;
-	}
+	for (size_t i = 0; i < container->count; i++)
+		if (container->at[i].userfaultfd < 0)
+			arm_one(&container->at[i], armed);
 }
 
 void disarm_processes(struct container *container)

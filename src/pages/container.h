@@ -23,6 +23,9 @@ void list_processes(struct container *container);
 /* Arms what is not armed; a process that cannot be armed stays so, and is sent whole in the end. */
 void arm_processes(struct container *container, struct armed *armed);
 
+/* Arms one process. */
+void arm_one(struct tracked *tracked, struct armed *armed);
+
 void disarm_processes(struct container *container);
 
 /* Processes that are not armed. */

@@ -42,6 +42,7 @@ struct tracee {
 	pid_t pid, thread;
 	uint64_t instruction; /* address of a `syscall` instruction */
 	bool stop_again;      /* a SIGSTOP came in between */
+	int64_t since;	      /* when it stopped */
 	struct user_regs_struct saved;
 	uint64_t mask;
 };
@@ -131,6 +132,7 @@ static int stop(struct tracee *tracee, int memory)
 		for (;;) {
 			if (next_stop(tracee, &status) < 0)
 				return -1;
+			tracee->since = monotonic_ns();
 			if (is_event_stop(status))
 				break;
 			/* A signal that came first is delivered as if nobody watched. */
@@ -225,7 +227,6 @@ static int take(struct tracee *tracee, int memory, int pidfd, int64_t *stopped_n
 	int taken = -1, error;
 	if (find_instruction(tracee, memory) < 0 || attach(tracee) < 0)
 		return -1;
-	int64_t since = monotonic_ns();
 	if (stop(tracee, memory) == 0) {
 		/* A task of 32 bit numbers its system calls otherwise. */
 		errno = ENOEXEC;
@@ -234,7 +235,8 @@ static int take(struct tracee *tracee, int memory, int pidfd, int64_t *stopped_n
 	}
 	error = errno;
 	let_go(tracee);
-	*stopped_ns = monotonic_ns() - since;
+	if (tracee->since != 0)
+		*stopped_ns = monotonic_ns() - tracee->since;
 	errno = error;
 	return taken;
 }

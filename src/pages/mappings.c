@@ -83,16 +83,32 @@ static int each_mapping(pid_t pid, void (*found)(const struct line *line, void *
 	return got < 0 ? -1 : 0;
 }
 
+struct reading {
+	struct ranges *mappings, *reach;
+	uint64_t before; /* end of the mapping before */
+	bool open;	 /* the last reach has no end yet */
+};
+
 static void add_mapping(const struct line *line, void *context)
 {
+	struct reading *reading = context;
+	if (reading->open)
+		reading->reach->at[reading->reach->count - 1].end = line->start;
+	reading->open = reading->reach != NULL && restored_lazily(line);
 	if (restored_lazily(line))
-		add_range(context, line->start, line->end);
+		add_range(reading->mappings, line->start, line->end);
+	if (reading->open)
+		add_range(reading->reach, reading->before == 0 ? line->start : reading->before, line->end);
+	reading->before = line->end;
 }
 
-int read_mappings(pid_t pid, struct ranges *out)
+int read_mappings(pid_t pid, struct ranges *out, struct ranges *reach)
 {
+	struct reading reading = { .mappings = out, .reach = reach };
 	out->count = 0;
-	return each_mapping(pid, add_mapping, out);
+	if (reach != NULL)
+		reach->count = 0;
+	return each_mapping(pid, add_mapping, &reading);
 }
 
 static void note_vdso(const struct line *line, void *context)

@@ -22,9 +22,10 @@ void add_range(struct ranges *ranges, uint64_t start, uint64_t end);
  * Private anonymous mappings of a process, the heap and the stack among them, in address order, those of the kernel (vdso,
  * vvar, vsyscall, uprobes) left out: what CRIU's vma_entry_can_be_lazy (criu/include/vma.h) allows, and locked memory,
  * which it does not: only smaps would tell, and that takes milliseconds per GiB. CRIU then never asks for those pages.
- * Huge pages of hugetlbfs have an inode and are left out with everything that has one. -1 where the process is gone.
+ * Huge pages of hugetlbfs have an inode and are left out with everything that has one. `reach`, if not NULL, gets for each of them the range up to its neighbours of any kind, the
+ * free space on both sides included. -1 where the process is gone.
  */
-int read_mappings(pid_t pid, struct ranges *out);
+int read_mappings(pid_t pid, struct ranges *out, struct ranges *reach);
 
 /* Finds the kernel's vdso in a process; -1 where it has none. */
 int find_vdso(pid_t pid, struct range *out);

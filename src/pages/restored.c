@@ -135,22 +135,32 @@ void answer_faults(struct restored *restored)
 	restored->fault_count = left;
 }
 
-/* Goes on to the next page with data; false where nothing is missing. */
+/* Goes on to the next page with data, and how far its segment reaches; false where nothing is missing. */
 static bool next_missing(struct restored *restored, size_t *pages)
 {
 	struct segments *missing = &restored->missing;
 	while (missing->first < missing->count) {
 		const struct segment *segment = &missing->at[missing->first];
-		uint64_t start, end, limit = segment->stored + (segment->end - segment->start);
-		if (!next_data(restored->file, segment->stored, limit, &start, &end)) {
+		uint64_t start, limit = segment->stored + (segment->end - segment->start);
+		if (!next_data(restored->file, segment->stored, limit, &start)) {
 			advance_segments(missing, segment->end - segment->start);
 			continue;
 		}
-		*pages = (end - start) / PAGE_BYTES;
+		*pages = (limit - start) / PAGE_BYTES;
 		advance_segments(missing, start - segment->stored);
 		return true;
 	}
 	return false;
+}
+
+/* Reads stored pages up to the first of zeros; at least one. */
+static size_t read_chunk(struct store_file *file, uint64_t stored, size_t most)
+{
+	size_t pages = 1, read = most < CHUNK_PAGES ? most : CHUNK_PAGES;
+	read_file(file, stored, buffer, read * PAGE_BYTES);
+	while (pages < read && !is_zero_page(buffer + pages * PAGE_BYTES))
+		pages++;
+	return pages;
 }
 
 void fill_chunk(struct restored *restored, bool freeing)
@@ -160,11 +170,9 @@ void fill_chunk(struct restored *restored, bool freeing)
 		restored->over = true;
 		return;
 	}
-	if (pages > CHUNK_PAGES)
-		pages = CHUNK_PAGES;
 	const struct segment *segment = &restored->missing.at[restored->missing.first];
 	uint64_t stored = segment->stored;
-	read_file(restored->file, stored, buffer, pages * PAGE_BYTES);
+	pages = read_chunk(restored->file, stored, pages);
 	placed = place(restored, segment->start, pages, false);
 	counted.pages += placed;
 	/* A chunk may reach over the end of a mapping that was cut in the meantime: page by page then. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "../init/arguments.h"
@@ -11,7 +12,7 @@
 /* Pages that are protected before the first of them is read: 16 MiB. What is written until it is read goes twice. */
 #define AT_ONCE 4096
 
-static struct ranges mappings;
+static struct ranges mappings, reach;
 
 struct reading {
 	struct tracked *tracked;
@@ -53,50 +54,53 @@ static void tell_mappings(struct tracked *tracked)
 	send_keep(tracked->process.inside, &mappings);
 }
 
-/* A mapping that is new, or was put where another was: it is registered, and all that it holds is sent. */
-static int send_new(struct reading *reading, int pagemap, const struct range *mapping)
+/*
+ * Registers mappings that are new or were put where another was; new[i] tells which, for all that they hold is sent. -1
+ * where another program runs in the process, whose memory the descriptor does not know.
+ */
+static int register_new(struct reading *reading, int pagemap, bool *new)
 {
-	if (protect(reading->tracked, mapping) < 0)
-		return -1;
-	reading->all = true;
-	int result = scan_and_send(reading, pagemap, mapping, SCAN_PRESENT);
-	reading->all = reading->tracked->whole;
-	return result;
+	bool any = false;
+	for (size_t i = 0; i < mappings.count; i++) {
+		new[i] = !is_registered(pagemap, &mappings.at[i]);
+		any = any || new[i];
+	}
+	return any ? protect(reading->tracked, &reach) : 0;
 }
 
 static int send_mappings(struct reading *reading, int pagemap)
 {
-	enum scan what = reading->tracked->whole ? SCAN_PRESENT : SCAN_WRITTEN;
-	for (size_t i = 0; i < mappings.count; i++) {
-		int result = scan_and_send(reading, pagemap, &mappings.at[i], what);
-		if (result < 0 && errno == EPERM)
-			result = send_new(reading, pagemap, &mappings.at[i]);
-		/* Anything else: it is unmapped already, or cannot be registered. The next round sees, or the last. */
-		if (result < 0 && errno == ESRCH)
-			return -1;
+	bool *new = calloc(mappings.count + 1, sizeof *new);
+	if (new == NULL)
+		fail(1, "no memory for a list of %zu mappings", mappings.count);
+	int result = register_new(reading, pagemap, new);
+	for (size_t i = 0; result >= 0 && i < mappings.count; i++) {
+		reading->all = reading->tracked->whole || new[i];
+		/* EPERM: replaced a moment ago, or it cannot be registered. The next round sees, or the last. */
+		if (scan_and_send(reading, pagemap, &mappings.at[i], reading->all ? SCAN_PRESENT : SCAN_WRITTEN) < 0 &&
+		    errno == ESRCH)
+			result = -1;
 	}
-	return 0;
+	free(new);
+	return result;
 }
 
 void send_round(struct tracked *tracked, struct armed *armed, int64_t *scan_ns)
 {
-	int pagemap = open_proc(tracked->process.pid, "pagemap", O_RDONLY);
-	int memory = open_proc(tracked->process.pid, "mem", O_RDONLY);
-	struct reading reading = { .tracked = tracked, .all = tracked->whole };
-	if (pagemap >= 0 && memory >= 0 && read_mappings(tracked->process.pid, &mappings) == 0) {
+	pid_t pid = tracked->process.pid;
+	int pagemap = open_proc(pid, "pagemap", O_RDONLY), memory = open_proc(pid, "mem", O_RDONLY);
+	struct reading reading = { .tracked = tracked };
+	if (pagemap >= 0 && memory >= 0 && read_mappings(pid, &mappings, &reach) == 0) {
 		tell_mappings(tracked);
-		begin_pages(tracked->process.pid, tracked->process.inside, memory, false, &tracked->data_pages);
-		if (send_mappings(&reading, pagemap) == 0) {
-			tracked->whole = false;
-		} else {
-			/* Another program runs in it, whose memory the descriptor does not know: armed afresh for the next round. */
-			int64_t stopped_ns = 0;
-			disarm(tracked);
-			arm(tracked, &armed->mappings, &stopped_ns);
-			if (stopped_ns > armed->longest_stop_ns)
-				armed->longest_stop_ns = stopped_ns;
-		}
+		begin_pages(pid, tracked->process.inside, memory, false, &tracked->data_pages);
+		bool same = send_mappings(&reading, pagemap) >= 0;
 		end_pages();
+		tracked->whole = !same;
+		/* Armed afresh for the next round; a process that is ending cannot be, and will be gone by then. */
+		if (!same) {
+			disarm(tracked);
+			arm_one(tracked, armed);
+		}
 	}
 	*scan_ns += reading.scan_ns;
 	if (pagemap >= 0)
@@ -111,12 +115,12 @@ void send_final(struct tracked *tracked, int64_t *scan_ns)
 	pid_t pid = tracked->process.pid;
 	int pagemap = open_proc(pid, "pagemap", O_RDONLY), memory = open_proc(pid, "mem", O_RDONLY);
 	struct reading reading = { .tracked = tracked, .present = &present };
-	if (pagemap < 0 || memory < 0 || read_mappings(pid, &mappings) < 0)
+	if (pagemap < 0 || memory < 0 || read_mappings(pid, &mappings, NULL) < 0)
 		fail(1, "process %d cannot be read", (int)pid);
 	present.count = 0;
 	begin_pages(pid, tracked->process.inside, memory, true, &tracked->data_pages);
 	for (size_t i = 0; i < mappings.count; i++) {
-		reading.all = tracked->whole || tracked->userfaultfd < 0 || !is_protected(pagemap, &mappings.at[i]);
+		reading.all = tracked->whole || tracked->userfaultfd < 0 || !is_registered(pagemap, &mappings.at[i]);
 		if (scan_and_send(&reading, pagemap, &mappings.at[i], SCAN_LOOK) < 0)
 			fail(1, "the pages of process %d cannot be listed", (int)pid);
 	}
@@ -142,7 +146,7 @@ static void scan_all(struct tracked *tracked, enum scan what, struct written *wr
 	int pagemap = open_proc(tracked->process.pid, "pagemap", O_RDONLY);
 	if (pagemap < 0)
 		return;
-	if (read_mappings(tracked->process.pid, &mappings) == 0)
+	if (read_mappings(tracked->process.pid, &mappings, NULL) == 0)
 		for (size_t i = 0; i < mappings.count; i++)
 			scan(pagemap, &mappings.at[i], what, 0, count_region, written);
 	close(pagemap);

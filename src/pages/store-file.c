@@ -126,22 +126,28 @@ void punch_file(struct store_file *file, uint64_t start, uint64_t end)
 		fail(1, "cannot free stored pages: %s", strerror(errno));
 }
 
-bool next_data(struct store_file *file, uint64_t from, uint64_t limit, uint64_t *start, uint64_t *end)
+bool next_data(struct store_file *file, uint64_t from, uint64_t limit, uint64_t *start)
 {
 	off_t data = lseek(file->pages, (off_t)from, SEEK_DATA);
 	if (data < 0 && errno == ENXIO)
 		return false;
-	off_t hole = data < 0 ? -1 : lseek(file->pages, data, SEEK_HOLE);
-	if (hole < 0)
+	if (data < 0)
 		fail(1, "cannot look into stored pages: %s", strerror(errno));
 	*start = (uint64_t)data;
-	*end = (uint64_t)hole < limit ? (uint64_t)hole : limit;
 	return *start < limit;
+}
+
+uint64_t end_of_data(struct store_file *file, uint64_t start)
+{
+	off_t hole = lseek(file->pages, (off_t)start, SEEK_HOLE);
+	if (hole < 0)
+		fail(1, "cannot look into stored pages: %s", strerror(errno));
+	return (uint64_t)hole;
 }
 
 void keep_ranges(struct store_file *file, const struct wire_run *runs, uint32_t count, bool last)
 {
-	uint64_t from = file->kept_to, start, end;
+	uint64_t from = file->kept_to, start;
 	if (from == 0 && ftruncate(file->keep, 0) < 0)
 		fail(1, "cannot store a list: %s", strerror(errno));
 	if (from == 0 && lseek(file->keep, 0, SEEK_SET) < 0)
@@ -149,7 +155,7 @@ void keep_ranges(struct store_file *file, const struct wire_run *runs, uint32_t 
 	for (uint32_t i = 0; i <= count; i++) {
 		uint64_t to = i < count ? runs[i].address : last ? STORE_END : from;
 		/* Most gaps hold nothing: asking is cheaper than punching. */
-		if (from < to && next_data(file, from, to, &start, &end))
+		if (from < to && next_data(file, from, to, &start))
 			punch_file(file, from, to);
 		if (i < count) {
 			struct range range = { to, to + runs[i].pages * PAGE_BYTES };

@@ -47,8 +47,11 @@ void read_file(struct store_file *file, uint64_t address, void *data, size_t len
 /* Frees the memory of a range; it reads as zeros. */
 void punch_file(struct store_file *file, uint64_t start, uint64_t end);
 
-/* The next range with data within [from, limit); false where there is none. */
-bool next_data(struct store_file *file, uint64_t from, uint64_t limit, uint64_t *start, uint64_t *end);
+/* The next page with data within [from, limit); false where there is none. */
+bool next_data(struct store_file *file, uint64_t from, uint64_t limit, uint64_t *start);
+
+/* Where the data at `start` ends. The kernel walks over all of it: not for a part at a time. */
+uint64_t end_of_data(struct store_file *file, uint64_t start);
 
 /* A part of the list of what the process has, in address order: what lies between is freed. */
 void keep_ranges(struct store_file *file, const struct wire_run *runs, uint32_t count, bool last);

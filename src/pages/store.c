@@ -75,11 +75,11 @@ static void store_pages(struct stream *stream, const struct wire_record *record)
 	const char *at = data;
 	check_runs(stream, record, 0);
 	for (uint32_t i = 0; i < record->runs; i++) {
-		uint64_t address = table[i].address, length = (table[i].pages & ~WIRE_ZERO) * PAGE_BYTES, start, end;
+		uint64_t address = table[i].address, length = (table[i].pages & ~WIRE_ZERO) * PAGE_BYTES, start;
 		if (!(table[i].pages & WIRE_ZERO)) {
 			write_file(file, address, at, length);
 			at += length;
-		} else if (next_data(file, address, address + length, &start, &end)) {
+		} else if (next_data(file, address, address + length, &start)) {
 			punch_file(file, address, address + length);
 		}
 	}

@@ -19,7 +19,8 @@ static const uint64_t features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPUL
 int arm(struct tracked *tracked, size_t *mappings, int64_t *stopped_ns)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
-	static struct ranges ranges;
+	static struct ranges ranges, reach;
+	int registered;
 	int fd = take_userfaultfd(tracked->process.pid, stopped_ns);
 	if (fd < 0 && (errno == ENOSYS || errno == ETIMEDOUT))
 		fail(1, "process %d: %s", (int)tracked->process.pid,
@@ -30,14 +31,12 @@ int arm(struct tracked *tracked, size_t *mappings, int64_t *stopped_ns)
 		fail(1, "this kernel has no asynchronous write-protection (Linux 6.7, CONFIG_PTE_MARKER_UFFD_WP)");
 	tracked->userfaultfd = fd;
 	tracked->whole = true;
-	if (read_mappings(tracked->process.pid, &ranges) < 0) {
+	if (read_mappings(tracked->process.pid, &ranges, &reach) < 0 || (registered = protect(tracked, &reach)) < 0) {
 		disarm(tracked);
 		errno = ESRCH;
 		return -1;
 	}
-	for (size_t i = 0; i < ranges.count; i++)
-		if (protect(tracked, &ranges.at[i]) == 0)
-			++*mappings;
+	*mappings += (size_t)registered;
 	return 0;
 }
 
@@ -48,13 +47,20 @@ void disarm(struct tracked *tracked)
 	tracked->userfaultfd = -1;
 }
 
-int protect(struct tracked *tracked, const struct range *mapping)
+int protect(struct tracked *tracked, const struct ranges *reach)
 {
-	struct uffdio_register request = {
-		.range = { .start = mapping->start, .len = mapping->end - mapping->start },
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
-	return ioctl(tracked->userfaultfd, UFFDIO_REGISTER, &request);
+	int registered = 0;
+	for (size_t i = 0; i < reach->count; i++) {
+		struct uffdio_register request = {
+			.range = { .start = reach->at[i].start, .len = reach->at[i].end - reach->at[i].start },
+			.mode = UFFDIO_REGISTER_MODE_WP,
+		};
+		if (ioctl(tracked->userfaultfd, UFFDIO_REGISTER, &request) == 0)
+			registered++;
+		else if (errno == ESRCH || errno == ENOMEM)
+			return -1;
+	}
+	return registered;
 }
 
 static bool no_guard_pages; /* the kernel does not know the category */
@@ -109,10 +115,10 @@ int scan(int pagemap, const struct range *mapping, enum scan what, uint64_t at_o
 	return 0;
 }
 
-bool is_protected(int pagemap, const struct range *mapping)
+bool is_registered(int pagemap, const struct range *mapping)
 {
 	struct page_region region;
-	/* No page is of all categories at once: nothing is found, only the mappings are looked at. */
+	/* Only the mappings matter: the first page ends the walk. */
 	struct pm_scan_arg argument = {
 		.size = sizeof argument,
 		.flags = PM_SCAN_CHECK_WPASYNC,
@@ -120,7 +126,8 @@ bool is_protected(int pagemap, const struct range *mapping)
 		.end = mapping->end,
 		.vec = (uintptr_t)&region,
 		.vec_len = 1,
-		.category_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.max_pages = 1,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = PAGE_IS_PRESENT,
 	};
 	return ioctl(pagemap, PAGEMAP_SCAN, &argument) >= 0;

@@ -27,8 +27,14 @@ int arm(struct tracked *tracked, size_t *mappings, int64_t *stopped_ns);
 /* Lets go of everything: the process is as it was before. */
 void disarm(struct tracked *tracked);
 
-/* Registers one mapping. 0; -1 with errno: ESRCH where the process has started another program, so has other memory. */
-int protect(struct tracked *tracked, const struct range *mapping);
+/*
+ * Registers every mapping of the process, with the free space around it: one that grew since it was read would else be
+ * cut in two where it ended, and a later mremap of the whole would fail (EFAULT). Mappings of other kinds that appear in
+ * that space are write-protected by no one, so it does not matter. What cannot be registered (another userfaultfd's,
+ * MAP_DROPPABLE) stays out. The number of mappings; -1 with errno ESRCH where the process has started another program
+ * and so has other memory.
+ */
+int protect(struct tracked *tracked, const struct ranges *reach);
 
 enum scan {
 	SCAN_WRITTEN, /* pages written since they were last protected; protects them again */
@@ -44,7 +50,7 @@ enum scan {
 int scan(int pagemap, const struct range *mapping, enum scan what, uint64_t at_once,
 	 void (*found)(const struct page_region *region, void *context), void *context);
 
-/* Whether every part of the mapping is write-protected by us. */
-bool is_protected(int pagemap, const struct range *mapping);
+/* Whether every part of the mapping is registered with a userfaultfd like ours. */
+bool is_registered(int pagemap, const struct range *mapping);
 
 #endif
