@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { type Config, migrationDir } from '../config.ts';
-import { isMounted } from '../container/rootfs.ts';
+import { isMounted, mountsBelow } from '../container/rootfs.ts';
 import { run } from '../process/run.ts';
 import { removeDirectory } from './files.ts';
 import { imageDirOf, workDirOf } from './local-handle.ts';
@@ -17,9 +17,10 @@ export async function mountMigration(config: Config, migration: string, bytes: n
   await run('mount', ['-t', 'tmpfs', '-o', `size=${Math.ceil(bytes)},mode=0700,nodev,nosuid`, 'rankshift', images]);
 }
 
+/** Takes away every mount below: also the cgroups that a CRIU which was killed leaves mounted in its work directory. */
 export async function unmountMigration(config: Config, migration: string): Promise<void> {
-  const images = imageDirOf(config, migration);
+  const directory = migrationDir(config, migration);
   // Lazy: a CRIU that is still ending may hold it.
-  if (await isMounted(images)) await run('umount', ['-l', images]);
-  await removeDirectory(migrationDir(config, migration));
+  for (const path of await mountsBelow(directory)) await run('umount', ['-l', path]);
+  await removeDirectory(directory);
 }

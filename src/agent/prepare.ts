@@ -13,6 +13,7 @@ import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
 import { settleOthers } from './resolve.ts';
 import { connectFor } from './switch-connections.ts';
+import { targetError } from './target-error.ts';
 
 /** Room for CRIU's own files beside the pages. */
 const metadataBytes = 268_435_456;
@@ -25,7 +26,9 @@ const metadataBytes = 268_435_456;
 export async function prepare(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
   await settleOthers(context, order.container, order.migration);
   // What is cleared while it is being built would leave its later half behind.
-  await exclusively(context, order.migration, () => build(context, order));
+  await exclusively(context, order.migration, () => build(context, order)).catch((error: unknown) => {
+    throw targetError(context.node, error);
+  });
 }
 
 async function build(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {

@@ -14,6 +14,7 @@ import { imageDirOf } from './local-handle.ts';
 import { type ToTarget, toTargetSchema } from './messages.ts';
 import { receiveImages } from './receive-images.ts';
 import { Restoration } from './restoration.ts';
+import { targetError } from './target-error.ts';
 import type { TargetSession } from './target-sessions.ts';
 
 const pauseMs = 50;
@@ -59,7 +60,7 @@ export async function switchTarget(
       );
     }
   } catch (error) {
-    const known = RankshiftError.from(error);
+    const known = targetError(node, error);
     context.log.warn({ migration: order.migration, error: known.message }, 'the switch failed on the target');
     if (gateReached(directory)) await decideGate(directory, 'refuse');
     await restoration.abandon();

@@ -94,6 +94,16 @@ export async function isMounted(path: string): Promise<boolean> {
   return mounts.split('\n').some((line) => unescapeMountPath(line.split(' ')[4] ?? '') === path);
 }
 
+/** Mount points below a directory, those that were mounted last first. */
+export async function mountsBelow(directory: string): Promise<string[]> {
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
+  return mounts
+    .split('\n')
+    .map((line) => unescapeMountPath(line.split(' ')[4] ?? ''))
+    .filter((path) => path.startsWith(`${directory}/`))
+    .reverse();
+}
+
 /** mountinfo writes space, tab, newline and backslash as octal (proc_pid_mountinfo(5)). */
 export function unescapeMountPath(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
