@@ -1,7 +1,7 @@
 import { containerDir } from '../config.ts';
 import { cgroupDirectory } from '../container/find-init.ts';
 import { unmountRootfs } from '../container/rootfs.ts';
-import { deleteContainer, killContainer, runcId } from '../container/runtime.ts';
+import { deleteContainer, killContainer, removeCgroup, runcId } from '../container/runtime.ts';
 import { parseContainerId } from '../migration/container.ts';
 import { unplug } from '../network/endpoint.ts';
 import { hold } from '../network/hold.ts';
@@ -22,8 +22,11 @@ export async function removeContainer(context: AgentContext, container: string):
   // Where there is no port any more there is nothing to hold.
   await hold(identity).catch(() => undefined);
   const id = runcId(parsed.job, parsed.index);
-  await killContainer(config, id, await cgroupDirectory(parsed.job, parsed.index));
+  const cgroup = await cgroupDirectory(parsed.job, parsed.index);
+  await killContainer(config, id, cgroup);
   await deleteContainer(config, id);
+  // What CRIU began to restore has a cgroup that runc does not know.
+  await removeCgroup(cgroup);
   await unplug(identity);
   await unmountRootfs(containerDir(config, container));
   await removeDirectory(containerDir(config, container));

@@ -6,7 +6,8 @@ import { readStats } from '../checkpoint/images/stats.ts';
 import { wakeList } from '../checkpoint/images/tcp-streams.ts';
 import { dropTimeImages, restore, writeCriuConfig } from '../checkpoint/restore.ts';
 import { containerDir, migrationDir } from '../config.ts';
-import { deleteContainer, runcId, runcRoot } from '../container/runtime.ts';
+import { cgroupDirectory } from '../container/find-init.ts';
+import { deleteContainer, killContainer, runcId, runcRoot } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import { armBatch } from '../network/batch.ts';
 import { release } from '../network/hold.ts';
@@ -79,7 +80,10 @@ export class Restoration {
         log: ({ argv, ms, exitCode }) => this.context.log.debug({ argv, ms, exitCode }, 'restore'),
       });
       this.#release = armBatch('bridge');
-      await untilGate(this.directory, this.#ended);
+      await untilGate(this.directory, this.#ended).catch((error: unknown) => {
+        this.#release?.drop();
+        throw error;
+      });
     });
   }
 
@@ -120,7 +124,18 @@ export class Restoration {
   async abandon(): Promise<void> {
     this.#release?.drop();
     await this.#ended.catch(() => undefined);
-    await deleteContainer(this.context.config, this.runcId).catch(() => undefined);
+    await this.#destroy();
+  }
+
+  /**
+   * Removes what a restore made. Where CRIU was killed at its gate, that is every task, each waiting in CRIU's restorer
+   * for ever, and runc does not know of them.
+   */
+  async #destroy(): Promise<void> {
+    const { config } = this.context;
+    const { job, index } = this.role.facts;
+    await killContainer(config, this.runcId, await cgroupDirectory(job, index));
+    await deleteContainer(config, this.runcId);
   }
 
   /** CRIU may still fail behind its gate; the images are here, so it is done again. */
@@ -145,7 +160,7 @@ export class Restoration {
 
   /** Restores a committed container once more and opens its gate at once. */
   async again(): Promise<void> {
-    await deleteContainer(this.context.config, this.runcId);
+    await this.#destroy();
     await run('rm', ['-f', join(this.directory, 'gate.ready')]);
     await this.toGate(this.role);
     await this.open();

@@ -1,4 +1,4 @@
-import { access, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { RankshiftError } from '../errors.ts';
@@ -66,6 +66,15 @@ export async function killCgroup(cgroupDir: string, timeoutMs = 10_000): Promise
   await write(cgroupDir, 'cgroup.kill', '1');
   if (await reaches(cgroupDir, 'populated', 0, timeoutMs)) return;
   throw new RankshiftError('E_TIMEOUT', `processes of ${cgroupDir} survived SIGKILL for ${timeoutMs} ms`);
+}
+
+/** Removes an empty cgroup with those below it. One that is gone is done. @throws where a process is left in it. */
+export async function removeCgroup(cgroupDir: string): Promise<void> {
+  const entries = await readdir(cgroupDir, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(cgroupDir, entry.name));
+  await rmdir(cgroupDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 /** Ids of all processes of a cgroup and of those below it. An absent cgroup has none. */

@@ -6,7 +6,7 @@ import { run } from '../process/run.ts';
 import { containerCgroup, killCgroup } from './cgroup.ts';
 import { runcRoot, runRunc } from './runc.ts';
 
-export { containerCgroup, freeze, isFrozen, killCgroup, processesOf, thaw } from './cgroup.ts';
+export { containerCgroup, freeze, isFrozen, killCgroup, processesOf, removeCgroup, thaw } from './cgroup.ts';
 export { runcId, runcRoot, runRunc } from './runc.ts';
 
 /** The part of `runc state` that is used (runtime-spec, runtime.md, "State"). */
