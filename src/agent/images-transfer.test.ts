@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,6 +95,27 @@ test('page images that are still being written arrive whole, one after another',
     sent,
     Object.values(contents).reduce((sum, { length }) => sum + length, 0),
   );
+});
+
+test('pieces of every size arrive as they were: no buffer is filled anew before it was sent', async (t) => {
+  const { from, to, remove } = await scratch();
+  const pair = await testPair(source, target);
+  t.teardown(async () => {
+    await pair.close();
+    await remove();
+  });
+  const file = join(from, 'pages-1.img');
+  const write = async () => {
+    // Around the piece and the frame, and below both.
+    for (const bytes of [9_000_001, 4_194_304, 100, 1_048_575, 1_048_577, 300_000, 5_500_000, 12_582_912, 7]) {
+      await appendFile(file, randomBytes(bytes));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const received = receivePages(pair.far, to);
+  await sendPages(pair.near, from, write());
+  await received;
+  t.true((await readFile(file)).equals(await readFile(join(to, 'pages-1.img'))));
 });
 
 test('a dump that fails ends the sending with its reason, on both sides', async (t) => {

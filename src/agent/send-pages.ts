@@ -1,6 +1,7 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Channel } from '../channel/channel.ts';
+import { largestFrameBytes } from '../channel/frame.ts';
 
 /** Large pieces: each one wakes up a chain of processes on two nodes, and on busy nodes that is what it costs. */
 const pieceBytes = 4_194_304;
@@ -49,11 +50,17 @@ async function* growing(
   isComplete: () => boolean | Promise<boolean>,
   ended: Promise<void>,
 ): AsyncGenerator<Buffer> {
+  // Two buffers in turn: a new one for each piece makes the collector stop the agent some thirty times in a GiB. A piece
+  // of a frame or more has made the channel wait until all before it was encrypted, so the other buffer is free again;
+  // a shorter one may still be queued when the next is read, and is copied.
+  let [piece, other] = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
   for (;;) {
     const complete = await isComplete();
-    const piece = Buffer.allocUnsafe(pieceBytes);
     const { bytesRead } = await file.read(piece, 0, pieceBytes);
-    if (bytesRead > 0) yield piece.subarray(0, bytesRead);
+    if (bytesRead >= largestFrameBytes) {
+      yield piece.subarray(0, bytesRead);
+      [piece, other] = [other, piece];
+    } else if (bytesRead > 0) yield Buffer.from(piece.subarray(0, bytesRead));
     // Complete before the read, and nothing was left: nothing will come.
     else if (complete) return;
     if (bytesRead < pieceBytes && !complete) await Promise.race([pause(), ended]);

@@ -17,8 +17,9 @@ export const users = ['alice', 'bob'];
 const rankshiftCommand = `#!/bin/sh
 main=/opt/rankshift/dist/cli/main.js
 [ -e "$main" ] || main=/opt/rankshift/src/cli/main.ts
-# A small young generation: bulk streams would only fill a large one with dead buffers.
-exec /opt/rankshift/node_modules/.bin/node --max-semi-space-size=1 "$main" "$@"
+# A small young generation: bulk streams would only fill a large one with dead buffers. A collector without threads of its
+# own: beside ranks that spin on every core the agent would wait for them, in the middle of a freeze.
+exec /opt/rankshift/node_modules/.bin/node --max-semi-space-size=1 --single-threaded-gc "$main" "$@"
 `;
 
 /**
