@@ -35,7 +35,16 @@ struct rseq_configuration {
 	uint32_t size, signature, flags, pad;
 };
 
-#define STOP_SECONDS 1
+/* struct sched_attr of sched_setattr(2): its header defines struct sched_param anew. */
+struct schedule {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+#define STOP_SECONDS 10
 #define SEQUENCE_TRIES 100
 
 struct tracee {
@@ -45,9 +54,10 @@ struct tracee {
 	int64_t since;	      /* when it stopped */
 	struct user_regs_struct saved;
 	uint64_t mask;
+	struct schedule schedule;
 };
 
-/* Waits for the next stop; the timer armed by the caller breaks it off. */
+/* Waits for the next stop; the timer breaks it off where one is set. */
 static int next_stop(struct tracee *tracee, int *status)
 {
 	if (waitpid(tracee->thread, status, __WALL) < 0) {
@@ -153,6 +163,31 @@ static int stop(struct tracee *tracee, int memory)
 	}
 }
 
+/*
+ * The thread stands while this program, or it itself, waits for a processor: six times in all, and on a busy machine that
+ * adds up. So both go before everything else for that while, where that is allowed.
+ */
+static void hurry(pid_t thread, struct schedule *before)
+{
+	struct schedule first = { .size = sizeof first, .policy = SCHED_FIFO, .priority = 1 };
+	if (syscall(__NR_sched_getattr, thread, before, sizeof *before, 0) < 0 || before->policy != SCHED_OTHER ||
+	    syscall(__NR_sched_setattr, thread, &first, 0) < 0)
+		before->size = 0;
+}
+
+static void slow_down(pid_t thread, struct schedule *before)
+{
+	if (before->size != 0)
+		syscall(__NR_sched_setattr, thread, before, 0);
+}
+
+/* Only as long as nothing is borrowed: what has begun must come to its end, and needs nothing but a processor. */
+static void set_timer(time_t seconds)
+{
+	struct itimerval timer = { .it_value.tv_sec = seconds };
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /* The two system calls, with the registers and the signal mask put back, whatever came of them. */
 static int borrow(struct tracee *tracee, int pidfd)
 {
@@ -191,6 +226,7 @@ static void let_go(struct tracee *tracee)
 	    ptrace(PTRACE_CONT, tracee->thread, NULL, NULL) == 0 && next_stop(tracee, &status) == 0 &&
 	    status >> 16 == 0 && WSTOPSIG(status) != SIGTRAP)
 		signal = WSTOPSIG(status);
+	slow_down(tracee->thread, &tracee->schedule);
 	ptrace(PTRACE_DETACH, tracee->thread, NULL, signal);
 	if (tracee->stop_again)
 		kill(tracee->pid, SIGSTOP);
@@ -227,7 +263,17 @@ static int take(struct tracee *tracee, int memory, int pidfd, int64_t *stopped_n
 	int taken = -1, error;
 	if (find_instruction(tracee, memory) < 0 || attach(tracee) < 0)
 		return -1;
-	if (stop(tracee, memory) == 0) {
+	set_timer(STOP_SECONDS);
+	int stopped = stop(tracee, memory);
+	error = errno;
+	set_timer(0);
+	/* Still running, or gone: the end of this program lets go of it. */
+	if (stopped < 0 && error != EAGAIN) {
+		errno = error;
+		return -1;
+	}
+	if (stopped == 0) {
+		hurry(tracee->thread, &tracee->schedule);
 		/* A task of 32 bit numbers its system calls otherwise. */
 		errno = ENOEXEC;
 		if (tracee->saved.cs == 0x33)
@@ -239,16 +285,6 @@ static int take(struct tracee *tracee, int memory, int pidfd, int64_t *stopped_n
 		*stopped_ns = monotonic_ns() - tracee->since;
 	errno = error;
 	return taken;
-}
-
-/*
- * The thread stands while this program waits for a processor: six times in all. So it goes before everything else for
- * that while, where it may.
- */
-static void hurry(bool on)
-{
-	static const struct sched_param ordinary = { 0 }, first = { .sched_priority = 1 };
-	syscall(__NR_sched_setscheduler, 0, on ? SCHED_FIFO : SCHED_OTHER, on ? &first : &ordinary);
 }
 
 static void wake_up(int signal)
@@ -271,12 +307,11 @@ int take_userfaultfd(pid_t pid, int64_t *stopped_ns)
 		sigfillset(&all);
 		sigdelset(&all, SIGALRM);
 		sigprocmask(SIG_BLOCK, &all, &before);
-		setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_sec = STOP_SECONDS }, NULL);
-		hurry(true);
+		struct schedule ours;
+		hurry(0, &ours);
 		taken = take(&tracee, memory, pidfd, stopped_ns);
 		error = errno;
-		hurry(false);
-		setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+		slow_down(0, &ours);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		errno = error;
 	}

@@ -1,6 +1,5 @@
 #include "round.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -76,10 +75,8 @@ static int send_mappings(struct reading *reading, int pagemap)
 	int result = register_new(reading, pagemap, new);
 	for (size_t i = 0; result >= 0 && i < mappings.count; i++) {
 		reading->all = reading->tracked->whole || new[i];
-		/* EPERM: replaced a moment ago, or it cannot be registered. The next round sees, or the last. */
-		if (scan_and_send(reading, pagemap, &mappings.at[i], reading->all ? SCAN_PRESENT : SCAN_WRITTEN) < 0 &&
-		    errno == ESRCH)
-			result = -1;
+		/* What was replaced a moment ago, or cannot be registered, is for the next round, or the last. */
+		result = scan_and_send(reading, pagemap, &mappings.at[i], reading->all ? SCAN_PRESENT : SCAN_WRITTEN);
 	}
 	free(new);
 	return result;

@@ -3,7 +3,6 @@
  * use deep stacks, while the main thread forks children that do some of it and end or start this program anew. Each
  * checks what it wrote; the first mistake ends it with a message. `stress SECONDS [SEED]`
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>

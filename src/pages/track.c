@@ -88,13 +88,19 @@ int scan(int pagemap, const struct range *mapping, enum scan what, uint64_t at_o
 	for (uint64_t at = mapping->start; at < mapping->end;) {
 		struct pm_scan_arg argument = {
 			.size = sizeof argument,
-			.flags = what == SCAN_LOOK ? 0 : PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
+			/*
+			 * Not PM_SCAN_CHECK_WPASYNC: where the mapping has been replaced in part, the call would fail after it
+			 * had protected pages in front of that, and they would be lost to us.
+			 */
+			.flags = what == SCAN_LOOK ? 0 : PM_SCAN_WP_MATCHING,
 			.start = at,
 			.end = mapping->end,
 			.vec = (uintptr_t)regions,
 			.vec_len = REGIONS,
 			.max_pages = at_once,
-			.category_mask = what == SCAN_WRITTEN ? PAGE_IS_WRITTEN : 0,
+			.category_mask = what == SCAN_LOOK    ? 0 :
+					 what == SCAN_PRESENT ? PAGE_IS_WPALLOWED :
+								PAGE_IS_WPALLOWED | PAGE_IS_WRITTEN,
 			.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 			.return_mask = PAGE_IS_PFNZERO | PAGE_IS_WRITTEN,
 		};

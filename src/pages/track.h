@@ -44,8 +44,8 @@ enum scan {
 
 /*
  * Calls back for each run of present pages of a mapping, guard pages left out, with PAGE_IS_PFNZERO where it was never
- * written. At most `at_once` pages are protected before the callback sees them. 0; -1 with errno: EPERM where a part of
- * the mapping is not registered (only SCAN_WRITTEN and SCAN_PRESENT), ESRCH where the process is gone.
+ * written. At most `at_once` pages are protected before the callback sees them. Parts that are not registered are
+ * passed over but by SCAN_LOOK. 0; -1 with errno, ESRCH where the process is gone.
  */
 int scan(int pagemap, const struct range *mapping, enum scan what, uint64_t at_once,
 	 void (*found)(const struct page_region *region, void *context), void *context);

@@ -1,0 +1,243 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Duplex, PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { cgroupMount, freeze, processesOf, thaw } from '../container/cgroup.ts';
+import { type Build, buildPrograms, builds, program } from '../init/testing.ts';
+import { run } from '../process/run.ts';
+
+/** Programs of the tests, built once. */
+const tools = mkdtempSync('/tmp/rankshift-pages-tools-');
+const stress = join(tools, 'stress');
+const lazyClient = join(tools, 'lazy-client');
+
+test.before(async (t) => {
+  t.timeout(180_000);
+  await buildPrograms();
+  const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread'];
+  await run('gcc', [...flags, '-o', stress, 'src/pages/stress.c']);
+  await run('gcc', [...flags, '-o', lazyClient, 'src/pages/lazy-client.c']);
+});
+test.after.always(() => rmSync(tools, { recursive: true, force: true }));
+
+/** A program with descriptor 3 as a socket, its lines of output, and its end. */
+function start(t: ExecutionContext, file: string, args: readonly string[]) {
+  const child: ChildProcess = spawn(file, [...args], {
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ASAN_OPTIONS: 'detect_leaks=0' },
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const { stdin, stdout } = child;
+  const socket = child.stdio[3] as Duplex;
+  if (stdin === null || stdout === null) throw new Error('no pipes');
+  for (const stream of [stdin, socket]) stream.on('error', () => undefined);
+  const lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
+  const ended = new Promise<{ code: number | null; stderr: string }>((resolve) => {
+    child.once('close', (code) => resolve({ code, stderr }));
+  });
+  const line = async () => {
+    const { value, done } = await lines.next();
+    if (done === true) throw new Error(`${file} ended: ${(await ended).stderr}`);
+    return value as string;
+  };
+  const ask = async (command: string): Promise<Record<string, number | string>> => {
+    stdin.write(`${command}\n`);
+    return JSON.parse(await line());
+  };
+  return { child, stdin, socket, line, ask, ended };
+}
+
+function directory(t: ExecutionContext, name: string): string {
+  const path = mkdtempSync(`/dev/shm/rankshift-pages-${name}-`);
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** The stress program in a cgroup of its own. */
+async function startStress(t: ExecutionContext, seconds: number, seed: number) {
+  const mount = await cgroupMount();
+  if (mount === null) throw new Error('no cgroup2');
+  const cgroup = join(mount.point, `rankshift-pages-test-${process.pid}-${seed}`);
+  mkdirSync(cgroup);
+  const program = start(t, 'sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs; exec ${stress} ${seconds} ${seed}`]);
+  t.teardown(async () => {
+    writeFileSync(join(cgroup, 'cgroup.kill'), '1');
+    while ((await processesOf(cgroup)).length > 0) await sleep(5);
+    rmdirSync(cgroup);
+  });
+  t.is(await program.line(), 'ready');
+  return { ...program, cgroup };
+}
+
+async function checksums(t: ExecutionContext, build: Build, store: string): Promise<unknown> {
+  return JSON.parse(await start(t, program(build, 'rankshift-pages'), ['checksum', store]).line());
+}
+
+for (const build of builds) {
+  const pages = program(build, 'rankshift-pages');
+
+  test.serial(
+    `${build}: what is stored after rounds over a restless program is what it had when it was frozen`,
+    async (t) => {
+      t.timeout(60_000);
+      const running = await startStress(t, 5, build === 'bin' ? 1 : 2);
+      const store = directory(t, 'store');
+      const source = start(t, pages, ['source', running.cgroup]);
+      const target = start(t, pages, ['store', store]);
+      source.socket.pipe(target.socket);
+      const armed = await source.ask('arm');
+      t.true(Number(armed['processes']) >= 1);
+      const rate = await source.ask('sample 100');
+      t.true(Number(rate['writtenBytes']) > 0 && Number(rate['writtenBytes']) <= Number(rate['presentBytes']));
+      const first = await source.ask('round');
+      t.true(Number(first['pages']) > 1000 && Number(first['zeroPages']) > 0);
+      for (let round = 2; round <= 10; round++) {
+        await sleep(100);
+        t.is((await source.ask('round'))['round'], round);
+      }
+      await freeze(running.cgroup);
+      const last = await source.ask('final');
+      const frozen = await source.ask('checksum');
+      const stored = JSON.parse(await target.line());
+      t.is((await target.ended).code, 0);
+      t.is(stored.checksum, last['checksum']);
+      t.deepEqual(await checksums(t, build, store), frozen);
+      t.true((frozen['processes'] as unknown as unknown[]).length >= 1);
+      await thaw(running.cgroup);
+      await source.ask('disarm');
+      t.is((await source.ended).code, 0);
+      t.deepEqual(await running.ended, { code: 0, stderr: '' });
+    },
+  );
+
+  for (const when of ['early', 'late']) {
+    test.serial(`${build}: a restored process that reads, drops, moves and forks ${when} has every page`, async (t) => {
+      const [store, work] = [directory(t, 'store'), directory(t, 'work')];
+      await run(lazyClient, ['make', store]);
+      const server = start(t, pages, ['serve', store, work]);
+      t.regex(await server.line(), /"listening"/);
+      const { stdout } = await run(lazyClient, ['run', work, when], { timeoutMs: 20_000 });
+      t.is(stdout.trim(), 'good');
+      t.regex(await server.line(), /"populated"/);
+      t.true(existsSync(join(store, 'pages-7')));
+      server.stdin.write('free\n');
+      t.deepEqual(await server.ended, { code: 0, stderr: '' });
+      t.deepEqual(readdirSync(store), []);
+    });
+  }
+
+  test.serial(
+    `${build}: the store stays whole until it may be freed, and a restore that breaks off is an error`,
+    async (t) => {
+      const [store, work] = [directory(t, 'store'), directory(t, 'work')];
+      await run(lazyClient, ['make', store]);
+      const before = await checksums(t, build, store);
+      const server = start(t, pages, ['serve', store, work]);
+      await server.line();
+      server.stdin.write('populate\n');
+      const client = start(t, lazyClient, ['run', work, 'late']);
+      await sleep(20);
+      client.child.kill('SIGKILL');
+      await client.ended;
+      server.stdin.end();
+      const { code, stderr } = await server.ended;
+      t.true(code === 0 || (code === 1 && /ended before it was complete/.test(stderr)), stderr);
+      t.deepEqual(await checksums(t, build, store), before);
+    },
+  );
+
+  test.serial(`${build}: a stream that is cut, changed or repeated is refused`, async (t) => {
+    t.timeout(60_000);
+    const running = await startStress(t, 20, build === 'bin' ? 3 : 4);
+    const source = start(t, pages, ['source', running.cgroup]);
+    const recorded: Buffer[] = [];
+    const copy = new PassThrough();
+    source.socket.pipe(copy).on('data', (data: Buffer) => recorded.push(data));
+    await source.ask('arm');
+    await source.ask('round');
+    await freeze(running.cgroup);
+    await source.ask('final');
+    source.child.kill('SIGKILL');
+    await source.ended;
+    await thaw(running.cgroup);
+    const good = Buffer.concat(recorded);
+    const replay = async (bytes: Buffer) => {
+      const target = start(t, pages, ['store', directory(t, 'replay')]);
+      target.socket.end(bytes);
+      return await target.ended;
+    };
+    t.is((await replay(good)).code, 0);
+    const flipped = Buffer.from(good);
+    flipped[good.length >> 1] = (flipped[good.length >> 1] ?? 0) ^ 16;
+    const ends = [
+      [good.subarray(0, good.length - 1), /ended after \d+ records, before its end mark/],
+      [good.subarray(0, good.length >> 1), /before its end mark/],
+      [Buffer.alloc(0), /ended after 0 records/],
+      [flipped, /corrupted at byte \d+/],
+      [Buffer.concat([good.subarray(0, 40), good.subarray(0, 40), good.subarray(40)]), /wrong checksum/],
+      [Buffer.from('GET / HTTP/1.1\r\nHost: example\r\n\r\n'), /no record of pages/],
+    ] as const;
+    for (const [bytes, message] of ends) {
+      const { code, stderr } = await replay(bytes);
+      t.is(code, 1);
+      t.regex(stderr, message);
+    }
+  });
+
+  test.serial(`${build}: a tracker that is killed leaves the program as it was`, async (t) => {
+    t.timeout(60_000);
+    const running = await startStress(t, 3, build === 'bin' ? 5 : 6);
+    for (let i = 0; i < 12; i++) {
+      const source = start(t, pages, ['source', running.cgroup]);
+      source.socket.resume();
+      source.stdin.write('arm\nround\nround\nround\n');
+      // Not while it stops a thread: that is a third of a millisecond after `arm`, and the only time it must not die.
+      await source.line();
+      await sleep(i * 7);
+      source.child.kill('SIGKILL');
+      await source.ended;
+    }
+    t.deepEqual(await running.ended, { code: 0, stderr: '' });
+  });
+}
+
+test.serial('commands that cannot be are refused', async (t) => {
+  const pages = program('sanitize', 'rankshift-pages');
+  const empty = directory(t, 'empty');
+  writeFileSync(join(empty, 'cgroup.procs'), '');
+  for (const [input, message] of [
+    ['round\n', /not one at this time: round/],
+    ['nonsense\n', /not a command/],
+    ['arm\nsample\n', /time in ms/],
+    ['arm\nround x\n', /bytes per second: x/],
+  ] as const) {
+    const source = start(t, pages, ['source', empty]);
+    source.stdin.end(input);
+    const { code, stderr } = await source.ended;
+    t.is(code, 2);
+    t.regex(stderr, message);
+  }
+  const gone = start(t, pages, ['source', join(empty, 'gone')]);
+  gone.stdin.end('arm\n');
+  t.regex((await gone.ended).stderr, /cannot read the processes of/);
+  const used = directory(t, 'used');
+  await run(lazyClient, ['make', used]);
+  t.regex((await start(t, pages, ['store', used]).ended).stderr, /holds pages already/);
+  t.true(readFileSync(join(used, 'keep-7')).length > 0);
+});
