@@ -36,7 +36,7 @@ for (const build of builds) {
     const container = await startContainer(t, build);
     const ended = await container.rsh(['127.0.0.1', 'sleep 60 & echo started; exit 3']).ended;
     t.like(ended, { code: 3, stdout: 'started\n' });
-    t.true(ended.ms < 5000);
+    t.true(ended.ms < 30_000);
     t.is(childrenOf(container.pid).length, 1);
   });
 
