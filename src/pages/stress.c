@@ -1,9 +1,11 @@
 /*
  * A program for the tests: threads that write at random, map, unmap, move, drop and protect memory, move the break and
  * use deep stacks, while the main thread forks children that do some of it and end or start this program anew. Each
- * checks what it wrote; the first mistake ends it with a message. `stress SECONDS [SEED]`
+ * checks what it wrote; the first mistake ends it with a message. `stress SECONDS [SEED]`; SIGTERM
+ * ends it earlier.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@
 #define AREAS 24
 #define AREA_PAGES 64
 
-static volatile int over;
+static volatile int over, asked_to_end;
 static uint64_t (*big)[WORDS];
 
 static uint64_t next(uint64_t *state)
@@ -198,6 +200,12 @@ static void child(const char *program, uint64_t seed)
 	_exit(0);
 }
 
+static void ask_to_end(int signal)
+{
+	(void)signal;
+	asked_to_end = 1;
+}
+
 int main(int argc, char **argv)
 {
 	void *(*const work[])(void *) = { map_and_unmap, map_and_unmap, move_break, use_stack };
@@ -206,6 +214,7 @@ int main(int argc, char **argv)
 	int seconds = argc > 1 ? atoi(argv[1]) : 10, status;
 	uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 	time_t end = time(NULL) + seconds;
+	signal(SIGTERM, ask_to_end);
 	big = mmap(NULL, BIG_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	expect(big != MAP_FAILED, "mmap");
 	for (uint64_t i = 0; i < BIG_PAGES / 2; i++) {
@@ -217,7 +226,7 @@ int main(int argc, char **argv)
 		expect(pthread_create(&threads[i], NULL, work[i], (void *)(uintptr_t)next(&state)) == 0, "thread");
 	printf("ready\n");
 	fflush(stdout);
-	for (int i = 0; time(NULL) < end; i++) {
+	for (int i = 0; time(NULL) < end && !asked_to_end; i++) {
 		for (int j = 0; j < 64; j++)
 			write_random_page(&state);
 		if (i % 40 == 0) {
