@@ -51,7 +51,7 @@ test('a driver that was taken for dead and comes back changes nothing', async (t
       t.deepEqual({ revision, state }, { revision: ended.revision, state: ended.state });
     }
   } finally {
-    second.kill();
+    await second.end();
   }
   t.deepEqual(await lane.job.finish(), endedVerified);
 });

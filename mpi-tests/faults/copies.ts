@@ -26,7 +26,8 @@ export class CopyWatch {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#sample(), sampleMs);
+    // A test that fails before it ends its watch still lets the process end.
+    this.#timer = setInterval(() => this.#sample(), sampleMs).unref();
   }
 
   expect(id: string, target: string): void {

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Cluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
@@ -7,7 +7,7 @@ const configFile = '/etc/rankshift/rankshift.conf';
 const secondFile = '/run/rankshift/second.conf';
 
 /** A second controller beside the first, with the same records and queues, on a port of its own. */
-export async function startSecondController(cluster: Cluster): Promise<ChildProcess> {
+export async function startSecondController(cluster: Cluster): Promise<{ end: () => Promise<void> }> {
   const text = readFileSync(cluster.testbed.path('ctl', configFile), 'utf8');
   writeFileSync(
     cluster.testbed.path('ctl', secondFile),
@@ -18,7 +18,12 @@ export async function startSecondController(cluster: Cluster): Promise<ChildProc
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (said += String(chunk)));
   await until('the second controller is ready', () => said.includes('controller ready'), { timeoutMs: 15_000 });
-  return child;
+  const end = async () => {
+    // nsenter(1) stops with the command that it runs, and nothing but SIGKILL reaches it then.
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  };
+  return { end };
 }
 
 /** Sets a key of the configuration on the management node; takes effect with the next start of the controller. */
