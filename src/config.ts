@@ -7,6 +7,11 @@ import { RankshiftError } from './errors.ts';
 export const defaultConfigFile = '/etc/rankshift/rankshift.conf';
 
 const port = z.coerce.number().int().min(1).max(65535);
+const portRange = z
+  .string()
+  .regex(/^\d{1,5}-\d{1,5}$/, 'LOW-HIGH')
+  .transform((text) => text.split('-').map(Number) as [number, number])
+  .refine(([low, high]) => low >= 1 && low <= high && high <= 65535, 'LOW-HIGH');
 const absolutePath = z.string().regex(/^\/[^\0]*$/, 'an absolute path');
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'a host name');
 const list = z.string().transform((text) => text.split(',').filter((part) => part.length > 0));
@@ -94,6 +99,12 @@ const keys = {
     fallback: '1450',
     allowed: '576-9000',
     about: 'MTU in the overlay',
+  },
+  PagesPorts: {
+    schema: portRange,
+    fallback: '7470-7499',
+    allowed: 'LOW-HIGH, TCP ports',
+    about: 'ports on which a target takes memory, one for each move',
   },
   RuncPath: { schema: z.string().min(1), fallback: 'runc', allowed: 'a program', about: 'the OCI runtime' },
   CriuPath: { schema: z.string().min(1), fallback: 'criu', allowed: 'a program', about: 'CRIU' },

@@ -87,7 +87,7 @@ export class ChannelServer {
     if (order.target.node !== node || role?.role !== 'target' || operations.has(order.migration)) {
       throw new RankshiftError('E_NOT_PERMITTED', `${node} is not prepared for migration ${order.migration}`);
     }
-    const session = newTargetSession(channel.peer, role.facts, upperPath(containerDir(config, order.container)));
+    const session = newTargetSession(order.source, role.facts, upperPath(containerDir(config, order.container)));
     this.#sessions.set(order.migration, session);
     const work = (async () => {
       await channel.send({ op: 'ready' });
@@ -117,7 +117,7 @@ export class ChannelServer {
   async #pages(channel: Channel, migration: string): Promise<void> {
     const session = checkPeer(this.#sessions.get(migration), channel);
     await channel.send({ op: 'ready' });
-    const work = receivePages(channel, imageDirOf(this.#context.config, migration));
+    const work = receivePages(this.#context, channel, session.address, imageDirOf(this.#context.config, migration));
     session.takePages(work);
     await work;
   }

@@ -1,14 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { testCluster, testPair } from '../channel/testing.ts';
 import { toTargetSchema } from './messages.ts';
 import { receiveImages } from './receive-images.ts';
-import { receivePages } from './receive-pages.ts';
 import { sendImages } from './send-images.ts';
-import { sendPages } from './send-pages.ts';
 
 const cluster = await testCluster();
 const [source, target] = [await cluster.issue('n1'), await cluster.issue('n2')];
@@ -62,72 +59,4 @@ test('more or fewer bytes than announced are an error, and no name leads out of 
   for (const name of ['../x.img', '/etc/x', '.hidden', 'a/b.img']) {
     t.false(toTargetSchema.safeParse({ op: 'images', files: [{ name, size: 1 }] }).success, name);
   }
-});
-
-test('page images that are still being written arrive whole, one after another', async (t) => {
-  const { from, to, remove } = await scratch();
-  const pair = await testPair(source, target);
-  t.teardown(async () => {
-    await pair.close();
-    await remove();
-  });
-  const contents: Record<string, Buffer> = {};
-  const write = async () => {
-    for (const id of [1, 2, 3]) {
-      const name = `pages-${id}.img`;
-      contents[name] = Buffer.alloc(0);
-      await writeFile(join(from, name), '');
-      for (let piece = 0; piece < 5 && id !== 2; piece++) {
-        const bytes = Buffer.alloc(700_000 + piece, id * 16 + piece);
-        contents[name] = Buffer.concat([contents[name], bytes]);
-        await appendFile(join(from, name), bytes);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    }
-    await writeFile(join(from, 'core-1.img'), 'not a page');
-  };
-  const received = receivePages(pair.far, to);
-  const sent = await sendPages(pair.near, from, write());
-  await received;
-  t.deepEqual((await readdir(to)).sort(), Object.keys(contents));
-  for (const [name, bytes] of Object.entries(contents)) t.true(bytes.equals(await readFile(join(to, name))), name);
-  t.is(
-    sent,
-    Object.values(contents).reduce((sum, { length }) => sum + length, 0),
-  );
-});
-
-test('pieces of every size arrive as they were: no buffer is filled anew before it was sent', async (t) => {
-  const { from, to, remove } = await scratch();
-  const pair = await testPair(source, target);
-  t.teardown(async () => {
-    await pair.close();
-    await remove();
-  });
-  const file = join(from, 'pages-1.img');
-  const write = async () => {
-    // Around the piece and the frame, and below both.
-    for (const bytes of [9_000_001, 4_194_304, 100, 1_048_575, 1_048_577, 300_000, 5_500_000, 12_582_912, 7]) {
-      await appendFile(file, randomBytes(bytes));
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
-  const received = receivePages(pair.far, to);
-  await sendPages(pair.near, from, write());
-  await received;
-  t.true((await readFile(file)).equals(await readFile(join(to, 'pages-1.img'))));
-});
-
-test('a dump that fails ends the sending with its reason, on both sides', async (t) => {
-  const { from, to, remove } = await scratch();
-  const pair = await testPair(source, target);
-  t.teardown(async () => {
-    await pair.close();
-    await remove();
-  });
-  await writeFile(join(from, 'pages-1.img'), 'some');
-  const received = receivePages(pair.far, to);
-  const failing = new Promise<void>((_, reject) => setTimeout(() => reject(new Error('criu failed')), 50));
-  await t.throwsAsync(sendPages(pair.near, from, failing), { message: /criu failed/ });
-  await t.throwsAsync(received, { message: /criu failed/ });
 });

@@ -33,11 +33,12 @@ export const openingSchema = z.discriminatedUnion('op', [
 export type Opening = z.infer<typeof openingSchema>;
 
 export const factsAnswerSchema = z.strictObject({ op: z.literal('facts'), facts: containerFactsSchema });
-/** On the pages channel, source to target: a page image follows as bulk bytes, or there are no more. */
-export const pagesMessageSchema = z.discriminatedUnion('op', [
-  z.strictObject({ op: z.literal('file'), name: z.string().regex(/^pages-\d{1,9}\.img$/) }),
-  z.strictObject({ op: z.literal('end') }),
-]);
+/** On the pages channel, target to source: where the page images are taken, and the key of that transfer. */
+export const bulkAnswerSchema = z.strictObject({
+  op: z.literal('bulk'),
+  port: z.number().int().min(1).max(65_535),
+  key: z.string().regex(/^[0-9a-f]{64}$/),
+});
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({

@@ -1,18 +1,31 @@
-import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
+import { newBulkKey, startReceiver } from '../bulk/bulk.ts';
 import type { Channel } from '../channel/channel.ts';
-import { pagesMessageSchema } from './messages.ts';
+import { RankshiftError } from '../errors.ts';
+import type { AgentContext } from './context.ts';
 
-/** A memory file system takes it in large pieces: many buffers with one call. */
-const writeBytes = 4_194_304;
-const longestMs = 600_000;
+/** Rejects when the channel is closed, for whatever reason. */
+async function lost(channel: Channel): Promise<never> {
+  throw (await channel.closed) ?? new RankshiftError('E_LINK', `${channel.peer} called the page stream off`);
+}
 
-/** Writes the page images that sendPages sends. @throws where a file exists, space runs out, or the link breaks. */
-export async function receivePages(channel: Channel, imageDir: string): Promise<void> {
-  for (;;) {
-    const message = await channel.next(pagesMessageSchema, { timeoutMs: longestMs });
-    if (message.op === 'end') return;
-    const options = { flags: 'wx', mode: 0o600, highWaterMark: writeBytes };
-    await channel.pipeOut(createWriteStream(join(imageDir, message.name), options));
+/**
+ * Takes the page images of a dump from the node at `source`, IPv4, over a stream of their own whose key this channel
+ * carries. Ends when all are there. @throws RankshiftError E_TARGET_FULL, and E_LINK where stream or channel break.
+ */
+export async function receivePages(
+  { config, address }: Pick<AgentContext, 'config' | 'address'>,
+  channel: Channel,
+  source: string,
+  dir: string,
+): Promise<void> {
+  const key = newBulkKey();
+  const program = join(config.binDir, 'rankshift-bulk');
+  const receiver = await startReceiver({ program, address, ports: config.pagesPorts, source, dir, key });
+  try {
+    await channel.send({ op: 'bulk', port: receiver.port, key });
+    await Promise.race([receiver.done, lost(channel)]);
+  } finally {
+    receiver.drop();
   }
 }

@@ -1,4 +1,4 @@
-import type { Channel } from '../channel/channel.ts';
+import type { Sender } from '../bulk/bulk.ts';
 import type { Envelope } from '../channel/envelope.ts';
 import { dump } from '../checkpoint/dump.ts';
 import { writeCriuConfig } from '../checkpoint/restore.ts';
@@ -25,7 +25,7 @@ import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
-import { sendPages } from './send-pages.ts';
+import { connectPages } from './send-pages.ts';
 import { settleSource } from './settle-source.ts';
 import { connectSwitch, type SwitchConnections } from './switch-connections.ts';
 import { addSourceStats, addTargetView, emptyResult } from './switch-result.ts';
@@ -84,6 +84,7 @@ class SourceRun {
   readonly handle: LocalHandle;
   #connections: SwitchConnections | null = null;
   #link: ControlLink | null = null;
+  #pages: Sender | null = null;
   #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
@@ -110,6 +111,7 @@ class SourceRun {
       result.error = RankshiftError.from(error).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
+    this.#pages?.drop();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
@@ -143,6 +145,9 @@ class SourceRun {
         return control.next(clockAnswerSchema, { timeoutMs: 2000 });
       }),
     );
+    this.#pages = await timeline.span('connect pages', () =>
+      connectPages(context, connections.pages, order.target.address, this.handle.imageDir(order.migration)),
+    );
     await writeCriuConfig(criuConfigFile(context.config, order.container), null);
     this.#link = new ControlLink(control);
     this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip') };
@@ -153,7 +158,9 @@ class SourceRun {
   async freezeAndSend(): Promise<void> {
     const { context, order, timeline, handle, result } = this;
     const [connections, link, clocks, armed] = [this.#connections, this.#link, this.#clocks, this.#armed];
-    if (connections === null || link === null || clocks === null || armed === null) throw new Error('not prepared');
+    const pages = this.#pages;
+    if (connections === null || link === null || clocks === null || armed === null || pages === null)
+      throw new Error('not prepared');
     this.#frozenNs = timeline.mark('frozen');
     await timeline.span('freeze', () => freeze(handle.cgroup));
     const nodeMonotonicNs = process.hrtime.bigint();
@@ -166,7 +173,7 @@ class SourceRun {
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
-        this.dumpAndSend(connections.pages),
+        this.dumpAndSend(pages),
       ]),
     );
     await this.#breakpoint('dumped');
@@ -180,7 +187,7 @@ class SourceRun {
   }
 
   /** CRIU writes into the memory file system here, and what it has written goes to the target meanwhile. */
-  async dumpAndSend(pages: Channel): Promise<number> {
+  async dumpAndSend(pages: Sender): Promise<number> {
     const { context, handle, order, timeline } = this;
     const { cgroup, rootfs, externals, initPid, nodeProgram } = handle;
     const [imageDir, workDir] = [handle.imageDir(order.migration), handle.workDir(order.migration)];
@@ -188,11 +195,10 @@ class SourceRun {
     this.#dumped = timeline.span('dump', () =>
       dump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir }),
     );
-    const [sent] = await Promise.all([
-      timeline.span('pages', () => sendPages(pages, imageDir, this.#dumped ?? Promise.resolve())),
-      this.#dumped,
-    ]);
-    return sent;
+    return await timeline.span('pages', async () => {
+      await Promise.race([this.#dumped, pages.failed]);
+      return await pages.finish();
+    });
   }
 
   #breakpoint(name: string): Promise<void> {

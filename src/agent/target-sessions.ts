@@ -1,10 +1,12 @@
 import type { Channel } from '../channel/channel.ts';
 import { RankshiftError } from '../errors.ts';
-import type { ContainerFacts } from '../migration/commands.ts';
+import type { AgentAddress, ContainerFacts } from '../migration/commands.ts';
 
 /** What arrives on the channels beside the control channel of one switch. */
 export interface TargetSession {
   source: string;
+  /** Of the source, as the order says. */
+  address: string;
   facts: ContainerFacts;
   upperDir: string;
   upperDone: Promise<void>;
@@ -14,12 +16,13 @@ export interface TargetSession {
   fail(error: RankshiftError): void;
 }
 
-export function newTargetSession(source: string, facts: ContainerFacts, upperDir: string): TargetSession {
+export function newTargetSession(source: AgentAddress, facts: ContainerFacts, upperDir: string): TargetSession {
   const upper = Promise.withResolvers<void>();
   const pages = Promise.withResolvers<void>();
   for (const { promise } of [upper, pages]) promise.catch(() => undefined);
   return {
-    source,
+    source: source.node,
+    address: source.address,
     facts,
     upperDir,
     upperDone: upper.promise,
