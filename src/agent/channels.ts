@@ -14,7 +14,6 @@ import { mountContainer } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, readRole } from './files.ts';
 import { answerLink } from './link.ts';
-import { imageDirOf } from './local-handle.ts';
 import { openingSchema, repointRequestSchema } from './messages.ts';
 import { serveOutput } from './output.ts';
 import { receivePages } from './receive-pages.ts';
@@ -87,7 +86,7 @@ export class ChannelServer {
     if (order.target.node !== node || role?.role !== 'target' || operations.has(order.migration)) {
       throw new RankshiftError('E_NOT_PERMITTED', `${node} is not prepared for migration ${order.migration}`);
     }
-    const session = newTargetSession(order.source, role.facts, upperPath(containerDir(config, order.container)));
+    const session = newTargetSession(order.source, role, upperPath(containerDir(config, order.container)));
     this.#sessions.set(order.migration, session);
     const work = (async () => {
       await channel.send({ op: 'ready' });
@@ -117,7 +116,7 @@ export class ChannelServer {
   async #pages(channel: Channel, migration: string): Promise<void> {
     const session = checkPeer(this.#sessions.get(migration), channel);
     await channel.send({ op: 'ready' });
-    const work = receivePages(this.#context, channel, session.address, imageDirOf(this.#context.config, migration));
+    const work = receivePages(this.#context, channel, session.address, { migration, lazy: session.lazy });
     session.takePages(work);
     await work;
   }

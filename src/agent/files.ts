@@ -18,6 +18,8 @@ export const roleSchema = z.object({
   source: nodeNameSchema,
   target: nodeNameSchema,
   facts: containerFactsSchema,
+  /** Memory travels as pages by address (docs/pages.md), not in CRIU's images. */
+  lazy: z.boolean(),
   /** Clock offsets with which the target's copy was or will be restored, nanoseconds as text. */
   clock: z.object({ monotonicNs: z.string(), boottimeNs: z.string() }).nullable(),
 });

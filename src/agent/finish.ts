@@ -1,11 +1,16 @@
 import type { ResolveResult } from '../migration/commands.ts';
+import { untilPopulated } from '../pages/page-server.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
 import { readRole } from './files.ts';
+import { workDirOf } from './local-handle.ts';
 import { unmountMigration } from './migration-dir.ts';
 import { refreshPeers } from './refresh-places.ts';
 import { resolve } from './resolve.ts';
+
+/** After that the controller asks again. */
+const populationMs = 45_000;
 
 /**
  * After a commit: the source's container and the images of both sides go. They go only once this node is in line with the
@@ -24,6 +29,7 @@ export async function finish(context: AgentContext, migration: string): Promise<
       context.log.warn({ migration, error: error.message }, 'a peer was not told; it asks the records itself'),
     );
   }
+  if (role.role === 'target') await untilPopulated(workDirOf(config, migration), populationMs);
   await exclusively(context, migration, async () => {
     await unmountMigration(config, migration);
   });

@@ -1,15 +1,19 @@
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg, release } from 'node:os';
 import { criuSelfTest } from '../checkpoint/self-test.ts';
+import { probePages } from '../pages/probe-pages.ts';
 import { type Heartbeat, heartbeatMs, writeHeartbeat } from '../store/nodes.ts';
 import { cpuFeatures } from '../topology/cpu.ts';
 import type { AgentContext } from './context.ts';
+import { pagesProgramOf } from './local-handle.ts';
 
 /** Says every second that this agent lives, and how its node does. CRIU's self-test runs once, at the start. */
 export async function startHeartbeat(context: AgentContext): Promise<void> {
   const { config, log, instance } = context;
   // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
   const cpuFlags = (await cpuFeatures()).flags;
+  const pages = await probePages(pagesProgramOf(config));
+  if (!pages.ok) log.warn({ reason: pages.reason }, 'moves freeze a container for as long as its memory takes');
   let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
   const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(
     (result) => {
@@ -32,6 +36,7 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
       at: Date.now(),
       kernel: release(),
       ...facts,
+      pages,
       criu,
       cpuFlags,
     });

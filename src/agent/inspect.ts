@@ -2,11 +2,15 @@ import { inspectProcesses } from '../container/inspect.ts';
 import { processesOf } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, InspectResult } from '../migration/commands.ts';
+import { sampleWrites } from '../pages/sample-writes.ts';
 import type { AgentContext } from './context.ts';
 import { directorySize } from './directory-size.ts';
 import { readLocalContainer } from './files.ts';
 import { measureLink } from './link.ts';
-import { describeLocal } from './local-handle.ts';
+import { describeLocal, pagesProgramOf } from './local-handle.ts';
+
+/** Long enough to see an iteration of most programs, short enough to be waited for. */
+const sampleMs = 200;
 
 /** What a plan must know of a container here, and of the link to a target. Changes nothing. */
 export async function inspect(
@@ -18,14 +22,16 @@ export async function inspect(
   if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
   const handle = await describeLocal(context, local.facts);
   const pids = await processesOf(handle.cgroup);
-  const [found, upperBytes, link] = await Promise.all([
+  const [found, upperBytes, link, writes] = await Promise.all([
     inspectProcesses(pids),
     directorySize(handle.upper),
     target === null ? null : measureLink(context, target).catch((error: Error) => error),
+    target === null ? null : sampleWrites(pagesProgramOf(context.config), handle.cgroup, sampleMs).catch(() => null),
   ]);
   return {
     facts: local.facts,
     memoryBytes: found.memory.pssBytes,
+    dirtyBytesPerSecond: writes?.writtenBytesPerSecond ?? null,
     upperBytes,
     processes: pids.length,
     reasons: found.reasons.map(({ code, message }) => ({ code, message })),

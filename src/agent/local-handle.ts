@@ -59,5 +59,9 @@ export async function describeLocal(context: AgentContext, facts: ContainerFacts
 }
 
 export const nodeProgramOf = (config: Config) => join(config.binDir, 'rankshift-node');
+export const pagesProgramOf = (config: Config) => join(config.binDir, 'rankshift-pages');
+export const bulkProgramOf = (config: Config) => join(config.binDir, 'rankshift-bulk');
 export const imageDirOf = (config: Config, migration: string) => join(migrationDir(config, migration), 'images');
+/** Pages by address, on the memory file system of the images. */
+export const storeDirOf = (config: Config, migration: string) => join(imageDirOf(config, migration), 'store');
 export const workDirOf = (config: Config, migration: string) => join(migrationDir(config, migration), 'work');

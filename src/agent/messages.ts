@@ -39,6 +39,8 @@ export const bulkAnswerSchema = z.strictObject({
   port: z.number().int().min(1).max(65_535),
   key: z.string().regex(/^[0-9a-f]{64}$/),
 });
+/** On the pages channel, target to source: there is room for what was announced. */
+export const reservedSchema = z.strictObject({ op: z.literal('reserved') });
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({

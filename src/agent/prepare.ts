@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { makeGate } from '../checkpoint/gate.ts';
 import { containerDir, migrationDir } from '../config.ts';
 import { prepareContainerDir } from '../container/rootfs.ts';
@@ -8,13 +9,15 @@ import { buildBundle, buildNetwork } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
 import { readLocalContainer, writeRole } from './files.ts';
-import { nodeProgramOf } from './local-handle.ts';
+import { nodeProgramOf, storeDirOf } from './local-handle.ts';
 import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
 import { settleOthers } from './resolve.ts';
 import { connectFor } from './switch-connections.ts';
 import { targetError } from './target-error.ts';
 
+/** A container may grow between its plan and its freeze; the size is a limit, not an allocation. */
+const imageFactor = 2;
 /** Room for CRIU's own files beside the pages. */
 const metadataBytes = 268_435_456;
 
@@ -33,7 +36,7 @@ export async function prepare(context: AgentContext, order: CommandPayload<'prep
 
 async function build(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
   const { config, node } = context;
-  const { migration, container, epoch, source, places, memoryBytes } = order;
+  const { migration, container, epoch, source, places, memoryBytes, lazy } = order;
   if ((await readLocalContainer(config, container)) !== null) {
     throw new RankshiftError('E_BUSY', `${node} has a container ${container} already`);
   }
@@ -46,10 +49,12 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
     source: source.node,
     target: node,
     facts,
+    lazy,
     clock: null,
   });
   await breakpoint(config, 'target-preparing');
-  await mountMigration(config, migration, memoryBytes + metadataBytes);
+  await mountMigration(config, migration, memoryBytes * imageFactor + metadataBytes);
+  if (lazy) await mkdir(storeDirOf(config, migration), { mode: 0o700 });
   await prepareContainerDir(containerDir(config, facts.id));
   await buildNetwork(context, facts, places, true);
   await buildBundle(context, facts);

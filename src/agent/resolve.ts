@@ -3,12 +3,14 @@ import { migrationDir } from '../config.ts';
 import type { ResolveResult } from '../migration/commands.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
+import { killPageServers } from '../pages/page-server.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { Timeline } from '../telemetry/timeline.ts';
 import { closeSwitch } from './close-switch.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
 import { listRoles, type Role, readLocalContainer, readRole, writeLocalContainer } from './files.ts';
+import { workDirOf } from './local-handle.ts';
 import { unmountMigration } from './migration-dir.ts';
 import { removeContainer } from './remove-container.ts';
 import { Restoration } from './restoration.ts';
@@ -59,6 +61,7 @@ async function resolveTarget(context: AgentContext, role: Role): Promise<'commit
   }
   await untilCriuEnded(context, role, 'refuse');
   await breakpoint(config, 'target-clearing');
+  await killPageServers(workDirOf(config, role.migration));
   const local = await readLocalContainer(config, role.container);
   if (local === null) await removeContainer(context, role.container);
   await unmountMigration(config, role.migration);

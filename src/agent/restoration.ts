@@ -12,6 +12,7 @@ import { RankshiftError } from '../errors.ts';
 import { armBatch } from '../network/batch.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
+import { killPageServers, type PageServer, startPageServer } from '../pages/page-server.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { run } from '../process/run.ts';
@@ -19,7 +20,7 @@ import type { Timeline } from '../telemetry/timeline.ts';
 import { criuConfigFile } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { type Role, writeLocalContainer } from './files.ts';
-import { imageDirOf, nodeProgramOf, workDirOf } from './local-handle.ts';
+import { imageDirOf, nodeProgramOf, pagesProgramOf, storeDirOf, workDirOf } from './local-handle.ts';
 
 /** How long the first data after the restore is waited for. */
 const progressMs = 5000;
@@ -39,6 +40,7 @@ export class Restoration {
   #ended: Promise<void> = Promise.resolve();
   /** Waits for the commit, started while CRIU restores. */
   #release: Armed | null = null;
+  #pages: PageServer | null = null;
 
   constructor(context: AgentContext, role: Role, timeline: Timeline) {
     this.context = context;
@@ -58,6 +60,7 @@ export class Restoration {
     const imageDir = imageDirOf(config, role.migration);
     const nodeProgram = nodeProgramOf(config);
     await this.timeline.span('restore set-up', async () => {
+      if (role.lazy) await this.#servePages();
       await dropTimeImages(imageDir);
       if (config.wake) {
         await writeFile(join(this.directory, 'wake.list'), await wakeList(imageDir));
@@ -77,6 +80,7 @@ export class Restoration {
         workDir: workDirOf(config, role.migration),
         monotonicNs: BigInt(clock.monotonicNs),
         boottimeNs: BigInt(clock.boottimeNs),
+        lazy: role.lazy,
         log: ({ argv, ms, exitCode }) => this.context.log.debug({ argv, ms, exitCode }, 'restore'),
       });
       this.#release = armBatch('bridge');
@@ -84,6 +88,18 @@ export class Restoration {
         this.#release?.drop();
         throw error;
       });
+    });
+  }
+
+  /** Takes the place of CRIU's lazy-pages daemon; it works on when this agent dies. */
+  async #servePages(): Promise<void> {
+    const { config } = this.context;
+    const { migration, facts } = this.role;
+    this.#pages = await startPageServer({
+      pages: pagesProgramOf(config),
+      store: storeDirOf(config, migration),
+      workDir: workDirOf(config, migration),
+      cgroup: await cgroupDirectory(facts.job, facts.index),
     });
   }
 
@@ -109,6 +125,7 @@ export class Restoration {
     await writeLocalContainer(config, { facts, epoch });
     await breakpoint(config, 'target-recorded');
     await this.untilRunning();
+    this.#pages?.free();
     const log = await gateLog(this.directory);
     const running = log.get('post-resume') ?? log.get('pre-resume') ?? 0n;
     for (const [stage, at] of log) this.timeline.mark(`criu ${stage}`, at);
@@ -135,6 +152,7 @@ export class Restoration {
     const { config } = this.context;
     const { job, index } = this.role.facts;
     await killContainer(config, this.runcId, await cgroupDirectory(job, index));
+    await killPageServers(workDirOf(config, this.role.migration));
     await deleteContainer(config, this.runcId);
   }
 

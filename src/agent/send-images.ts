@@ -7,12 +7,14 @@ import { isPageImage } from './send-pages.ts';
 const chunkBytes = 1_048_576;
 
 /**
- * Sends CRIU's metadata images, page images having their own channel: one list, then all bytes in its order, since
+ * Sends CRIU's metadata images, and its page images where they have no stream of their own: one list, then all bytes in its order, since
  * each message of its own would cost its time inside the freeze. Returns the bytes sent.
  */
-export async function sendImages(control: Channel, imageDir: string): Promise<number> {
+export async function sendImages(control: Channel, imageDir: string, withPages: boolean): Promise<number> {
   const all = await readdir(imageDir);
-  const names = all.filter((name) => (name.endsWith('.img') && !isPageImage(name)) || name === 'descriptors.json');
+  const names = all.filter(
+    (name) => (name.endsWith('.img') && (withPages || !isPageImage(name))) || name === 'descriptors.json',
+  );
   const files = await Promise.all(names.map(async (name) => ({ name, size: (await stat(join(imageDir, name))).size })));
   await control.send({ op: 'images', files });
   return control.pipeIn(contents(imageDir, files));

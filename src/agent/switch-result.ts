@@ -16,6 +16,7 @@ export function emptyResult(): SwitchResult {
     bytes: null,
     criu: null,
     clock: null,
+    copy: null,
     timeline: [],
     error: null,
   };

@@ -1,4 +1,3 @@
-import type { Sender } from '../bulk/bulk.ts';
 import type { Envelope } from '../channel/envelope.ts';
 import { dump } from '../checkpoint/dump.ts';
 import { writeCriuConfig } from '../checkpoint/restore.ts';
@@ -9,6 +8,7 @@ import type { SwitchOrder } from '../migration/commands.ts';
 import type { SwitchResult } from '../migration/record.ts';
 import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
+import type { PageSource } from '../pages/page-source.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
@@ -17,6 +17,7 @@ import { criuConfigFile } from './build-container.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
+import { copyRounds } from './copy-rounds.ts';
 import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
@@ -25,9 +26,9 @@ import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
-import { connectPages } from './send-pages.ts';
+import { connectMemory, type MemoryStream } from './send-pages.ts';
 import { settleSource } from './settle-source.ts';
-import { connectSwitch, type SwitchConnections } from './switch-connections.ts';
+import { connectFor, connectSwitch, type SwitchConnections } from './switch-connections.ts';
 import { addSourceStats, addTargetView, emptyResult } from './switch-result.ts';
 
 /** A container may grow between its plan and its freeze; the size is a limit, not an allocation. */
@@ -62,6 +63,7 @@ export async function switchSource(
     source,
     target,
     facts: local.facts,
+    lazy: order.lazy,
     clock: null,
   });
   await mountMigration(config, migration, order.memoryBytes * imageFactor + metadataBytes);
@@ -84,10 +86,11 @@ class SourceRun {
   readonly handle: LocalHandle;
   #connections: SwitchConnections | null = null;
   #link: ControlLink | null = null;
-  #pages: Sender | null = null;
+  #memory: MemoryStream | null = null;
   #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
+  #copiedBytes = 0;
   /** Programs that wait for the freeze. */
   #armed: { drain: Armed; hold: Armed } | null = null;
 
@@ -111,7 +114,7 @@ class SourceRun {
       result.error = RankshiftError.from(error).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
-    this.#pages?.drop();
+    this.#memory?.end();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
@@ -138,28 +141,38 @@ class SourceRun {
     await this.#breakpoint('connect');
     const connections = await timeline.span('connect', () => connectSwitch(context, order, envelope));
     this.#connections = connections;
-    const { control } = connections;
-    this.#clocks = await timeline.span('clocks', () =>
-      measureClocks(async () => {
-        await control.send({ op: 'clock' });
-        return control.next(clockAnswerSchema, { timeoutMs: 2000 });
-      }),
+    const link = new ControlLink(connections.control);
+    this.#link = link;
+    this.#memory = await timeline.span('connect pages', () =>
+      connectMemory(context, connections.pages, order, this.handle),
     );
-    this.#pages = await timeline.span('connect pages', () =>
-      connectPages(context, connections.pages, order.target.address, this.handle.imageDir(order.migration)),
-    );
+    if (order.strategy === 'pre-copy' && this.#memory.source !== null) {
+      await this.copy(this.#memory.source, link);
+    } else {
+      const { reserve } = this.#memory;
+      await timeline.span('reserve', () => link.race(reserve()));
+    }
+    this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
     await writeCriuConfig(criuConfigFile(context.config, order.container), null);
-    this.#link = new ControlLink(control);
     this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip') };
     await this.#breakpoint('before-freeze');
+  }
+
+  /** Rounds over the memory while the ranks run, as many as the model finds worth it. */
+  async copy(source: PageSource, link: ControlLink): Promise<void> {
+    const { context, order, timeline, result } = this;
+    await this.#breakpoint('copying');
+    result.copy = await link.race(copyRounds(context, order, source, timeline));
+    this.#copiedBytes = result.copy.rounds.reduce((sum, { bytes }) => sum + bytes, 0);
+    await this.#breakpoint('copied');
   }
 
   /** The downtime window, as far as the source has to do with it. */
   async freezeAndSend(): Promise<void> {
     const { context, order, timeline, handle, result } = this;
     const [connections, link, clocks, armed] = [this.#connections, this.#link, this.#clocks, this.#armed];
-    const pages = this.#pages;
-    if (connections === null || link === null || clocks === null || armed === null || pages === null)
+    const memory = this.#memory;
+    if (connections === null || link === null || clocks === null || armed === null || memory === null)
       throw new Error('not prepared');
     this.#frozenNs = timeline.mark('frozen');
     await timeline.span('freeze', () => freeze(handle.cgroup));
@@ -173,11 +186,13 @@ class SourceRun {
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
-        this.dumpAndSend(pages),
+        this.dumpAndSend(memory),
       ]),
     );
     await this.#breakpoint('dumped');
-    const metadata = await link.race(timeline.span('metadata', () => sendImages(connections.control, imageDir)));
+    const metadata = await link.race(
+      timeline.span('metadata', () => sendImages(connections.control, imageDir, order.lazy)),
+    );
     const offset = namespaceOffset(order.clockPolicy, handle.clock, clocks, nodeMonotonicNs);
     await link.send({ op: 'restore', monotonicNs: String(offset.monotonicNs), boottimeNs: String(offset.boottimeNs) });
     timeline.mark('sent');
@@ -187,18 +202,27 @@ class SourceRun {
   }
 
   /** CRIU writes into the memory file system here, and what it has written goes to the target meanwhile. */
-  async dumpAndSend(pages: Sender): Promise<number> {
+  async dumpAndSend(memory: MemoryStream): Promise<number> {
     const { context, handle, order, timeline } = this;
     const { cgroup, rootfs, externals, initPid, nodeProgram } = handle;
     const [imageDir, workDir] = [handle.imageDir(order.migration), handle.workDir(order.migration)];
     const criu = context.config.criuPath;
     this.#dumped = timeline.span('dump', () =>
-      dump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir }),
+      dump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy: order.lazy }),
     );
-    return await timeline.span('pages', async () => {
-      await Promise.race([this.#dumped, pages.failed]);
-      return await pages.finish();
-    });
+    const dumped = this.#dumped;
+    const [sent] = await Promise.all([timeline.span('pages', () => memory.finish(dumped)), dumped]);
+    return sent + this.#copiedBytes;
+  }
+
+  /** On a connection of its own, which has been waiting for nothing else. */
+  async #measureClocks(): Promise<SwitchClocks> {
+    const channel = await connectFor(this.context, this.order.target, { op: 'link' });
+    try {
+      return await measureClocks(() => channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: 2000 }));
+    } finally {
+      channel.destroy();
+    }
   }
 
   #breakpoint(name: string): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Channel } from '../channel/channel.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, ContainerFacts } from '../migration/commands.ts';
+import type { Role } from './files.ts';
 
 /** What arrives on the channels beside the control channel of one switch. */
 export interface TargetSession {
@@ -8,6 +9,8 @@ export interface TargetSession {
   /** Of the source, as the order says. */
   address: string;
   facts: ContainerFacts;
+  /** Memory comes as pages by address. */
+  lazy: boolean;
   upperDir: string;
   upperDone: Promise<void>;
   pagesDone: Promise<void>;
@@ -16,7 +19,11 @@ export interface TargetSession {
   fail(error: RankshiftError): void;
 }
 
-export function newTargetSession(source: AgentAddress, facts: ContainerFacts, upperDir: string): TargetSession {
+export function newTargetSession(
+  source: AgentAddress,
+  { facts, lazy }: Pick<Role, 'facts' | 'lazy'>,
+  upperDir: string,
+): TargetSession {
   const upper = Promise.withResolvers<void>();
   const pages = Promise.withResolvers<void>();
   for (const { promise } of [upper, pages]) promise.catch(() => undefined);
@@ -24,6 +31,7 @@ export function newTargetSession(source: AgentAddress, facts: ContainerFacts, up
     source: source.node,
     address: source.address,
     facts,
+    lazy,
     upperDir,
     upperDone: upper.promise,
     pagesDone: pages.promise,

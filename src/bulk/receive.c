@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -66,18 +67,21 @@ static int accept_from(int listener, struct in_addr source)
 
 /*
  * Takes bytes when they come, however long that is: the freeze may be a while after the connection. What is silent is
- * noticed by the agents' channel, whose end ends us.
+ * noticed by the agents' channel, whose end ends us. False where the program, -1 for none, wants nothing more.
  */
-static void wait_for_data(struct stream *stream, int socket)
+static bool wait_for_data(struct stream *stream, int socket, int program)
 {
 	while (!SSL_has_pending(stream->ssl)) {
-		struct pollfd wait[2] = {{.fd = socket, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
-		if (poll(wait, 2, -1) < 0)
+		struct pollfd wait[3] = {{.fd = socket, .events = POLLIN}, {.fd = 0, .events = POLLIN}, {.fd = program}};
+		if (poll(wait, 3, -1) < 0)
 			continue;
+		if (wait[2].revents != 0)
+			return false;
 		if (wait[1].revents != 0)
 			fail(1, "called off");
-		return;
+		break;
 	}
+	return true;
 }
 
 static void write_all(int fd, const char *bytes, size_t length)
@@ -91,7 +95,33 @@ static void write_all(int fd, const char *bytes, size_t length)
 	}
 }
 
+/* Carries what comes to a program's input, up to the end of either. */
+static int feed(struct stream *stream, char *buffer, int socket, char **program)
+{
+	int to = start_program(program);
+	for (;;) {
+		if (!wait_for_data(stream, socket, to))
+			return end_of_program();
+		size_t got = stream_read_some(stream, buffer, FRAME_BYTES);
+		if (got == 0)
+			break;
+		for (size_t at = 0; at < got;) {
+			ssize_t written = send(to, buffer + at, got - at, MSG_NOSIGNAL);
+			if (written < 0 && errno == EINTR)
+				continue;
+			/* It has had enough, or said why it does not want more. */
+			if (written < 0)
+				return end_of_program();
+			at += written;
+		}
+	}
+	shutdown(to, SHUT_WR);
+	return end_of_program();
+}
+
 /*
+ * receive ADDRESS LOW-PORT HIGH-PORT SOURCE -- PROGRAM ARGS: the other end of `send ... -- PROGRAM`; the program reads
+ * descriptor 3. Standard output: the port, the rest is the program's. Exit code: the program's.
  * receive ADDRESS LOW-PORT HIGH-PORT SOURCE DIR: takes what `send` sends from SOURCE into DIR, where none of it may
  * exist. Standard input: the key; its end calls it off. Standard output: the port, then the number of bytes when all are
  * there. Exit code 3 where DIR is full.
@@ -100,11 +130,12 @@ int receive_main(int argc, char **argv)
 {
 	static char buffer[FRAME_BYTES];
 	static struct stream stream;
-	if (argc != 6)
-		fail(2, "usage: receive ADDRESS LOW-PORT HIGH-PORT SOURCE DIR");
+	int carries = argc > 6 && strcmp(argv[5], "--") == 0;
+	if (argc != 6 && !carries)
+		fail(2, "usage: receive ADDRESS LOW-PORT HIGH-PORT SOURCE DIR|-- PROGRAM ARGS");
 	end_with_parent();
-	int dir = open(argv[5], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
+	int dir = carries ? -1 : open(argv[5], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 && !carries)
 		fail(2, "%s: %s", argv[5], strerror(errno));
 	struct in_addr source = parse_address(argv[4]);
 	read_key();
@@ -113,12 +144,14 @@ int receive_main(int argc, char **argv)
 	close(listener);
 	set_socket_options(socket);
 	stream_open(&stream, socket, 1);
+	if (carries)
+		return feed(&stream, buffer, socket, argv + 6);
 	uint64_t sum = 0;
 	uint32_t file = 0;
 	int fd = -1;
 	for (;;) {
 		struct frame head;
-		wait_for_data(&stream, socket);
+		wait_for_data(&stream, socket, -1);
 		stream_read(&stream, &head, sizeof head);
 		if (head.file == 0)
 			break;

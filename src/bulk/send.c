@@ -90,7 +90,29 @@ static uint64_t send_image(struct stream *stream, char *buffer, int dir, int fd,
 	}
 }
 
+/* Carries what a program writes, as soon as it does, up to its end. */
+static int send_output(struct stream *stream, char *buffer, char **program)
+{
+	int from = start_program(program);
+	for (;;) {
+		ssize_t got = read(from, buffer, FRAME_BYTES);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		stream_write(stream, buffer, got);
+		stream_flush(stream);
+	}
+	int code = end_of_program();
+	/* Without it the other side knows that something is missing. */
+	if (code == 0)
+		stream_end(stream);
+	return code;
+}
+
 /*
+ * send ADDRESS PORT -- PROGRAM ARGS: carries what the program writes to descriptor 3. Standard input: the key, the rest is
+ * the program's. Standard output: "ready", the rest is the program's. Exit code: the program's.
  * send ADDRESS PORT DIR: sends pages-1.img, pages-2.img and so on of DIR while CRIU writes them. Standard input: the
  * key, and one byte when CRIU has ended; its end without that byte calls the sending off. Standard output: "ready" when
  * the other end is there, then the number of bytes when it has them all.
@@ -99,16 +121,19 @@ int send_main(int argc, char **argv)
 {
 	static char buffer[FRAME_BYTES];
 	static struct stream stream;
-	if (argc != 4)
-		fail(2, "usage: send ADDRESS PORT DIR");
+	int carries = argc > 4 && strcmp(argv[3], "--") == 0;
+	if (argc != 4 && !carries)
+		fail(2, "usage: send ADDRESS PORT DIR | send ADDRESS PORT -- PROGRAM ARGS");
 	end_with_parent();
-	int dir = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
+	int dir = carries ? -1 : open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 && !carries)
 		fail(2, "%s: %s", argv[3], strerror(errno));
 	read_key();
 	stream_open(&stream, connect_to(argv[1], argv[2]), 0);
 	if (write(1, "ready\n", 6) != 6)
 		fail(1, "nobody listens");
+	if (carries)
+		return send_output(&stream, buffer, argv + 4);
 	uint64_t sum = 0;
 	for (uint32_t file = 1;;) {
 		int over = is_over();

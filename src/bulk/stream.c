@@ -132,6 +132,22 @@ void stream_read(struct stream *stream, void *bytes, size_t length)
 	}
 }
 
+size_t stream_read_some(struct stream *stream, void *bytes, size_t most)
+{
+	int result = SSL_read(stream->ssl, bytes, (int)most);
+	if (result <= 0 && SSL_get_error(stream->ssl, result) == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	if (result <= 0)
+		fail_tls(stream->ssl, result, "receiving failed");
+	return result;
+}
+
+void stream_end(struct stream *stream)
+{
+	SSL_shutdown(stream->ssl);
+	stream_flush(stream);
+}
+
 void end_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
 import { lastLines } from '../process/run.ts';
-import { runToItsEnd } from '../process/spawn.ts';
+import { closedSocket, runToItsEnd } from '../process/spawn.ts';
 import type { Externals } from './externals.ts';
 import { readCriuLogErrors } from './images/log.ts';
 
@@ -18,6 +18,8 @@ export interface DumpOptions {
   externals: Externals;
   imageDir: string;
   workDir: string;
+  /** Private anonymous memory is left out: it is sent by other means, and restored lazily. */
+  lazy: boolean;
 }
 
 /**
@@ -30,15 +32,17 @@ export interface DumpOptions {
  * @throws RankshiftError E_CRIU with CRIU's last error lines.
  */
 export async function dump(options: DumpOptions): Promise<void> {
-  const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir } = options;
+  const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy } = options;
   const args = [
     ...['timens', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
     ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'dump.log', '-v2', '--root', rootfs],
     ...['--leave-running', '--tcp-established', '--file-locks'],
     ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip', '--display-stats'],
+    // CRIU's page server finds its client gone at once, which ends the dump well: all is there but those pages.
+    ...(lazy ? ['--lazy-pages', '--ps-socket', String(closedSocket)] : []),
     ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
   ];
-  const exitCode = await runToItsEnd(nodeProgram, args, join(workDir, 'criu-dump.err'));
+  const exitCode = await runToItsEnd(nodeProgram, args, join(workDir, 'criu-dump.err'), { closedSocket: lazy });
   if (exitCode !== 0) throw await criuError('dump', workDir);
   // `runc restore` wants to know what PID 1 had as standard streams outside: nothing, ours are inside (PID 1's files).
   await writeFile(join(imageDir, 'descriptors.json'), JSON.stringify(['/dev/null', '/dev/null', '/dev/null']));

@@ -15,6 +15,8 @@ export interface RestoreOptions {
   /** Clocks of the restored container against this node's, nanoseconds. */
   monotonicNs: bigint;
   boottimeNs: bigint;
+  /** A page server listens in `workDir` (src/pages/page-server.ts). */
+  lazy: boolean;
   log?: RunOptions['log'];
 }
 
@@ -26,7 +28,8 @@ const longestMs = 600_000;
  * @throws RankshiftError E_CRIU with CRIU's last error lines; E_TARGET_FULL where memory or space ran out.
  */
 export async function restore(options: RestoreOptions): Promise<void> {
-  const { runc, runcRoot, nodeProgram, runcId, bundle, imageDir, workDir, monotonicNs, boottimeNs, log } = options;
+  const { runc, runcRoot, nodeProgram, runcId, bundle, imageDir, workDir, monotonicNs, boottimeNs, lazy, log } =
+    options;
   const args = [
     ...['timens', '--monotonic-ns', String(monotonicNs), '--boottime-ns', String(boottimeNs), '--'],
     ...[
@@ -41,6 +44,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
       bundle,
     ],
     ...['--image-path', imageDir, '--work-path', workDir, '--tcp-established', '--file-locks'],
+    ...(lazy ? ['--lazy-pages'] : []),
     ...['--manage-cgroups-mode', 'soft', runcId],
   ];
   const result = await run(nodeProgram, args, {

@@ -9,14 +9,19 @@ import {
   clockPolicySchema,
   type MigrationRecord,
   migrationRecordSchema,
+  type Progress,
+  progressSchema,
+  type Strategy,
+  strategySchema,
 } from '../migration/record.ts';
-import { formatMs } from './table.ts';
+import { formatBytes, formatMs } from './table.ts';
 
 const pollMs = 250;
 
 interface MigrateOptions {
   to?: string;
   clock?: ClockPolicy;
+  strategy?: Strategy | 'auto';
   wait?: true;
   json?: true;
 }
@@ -33,6 +38,7 @@ export function migrateCommand(): Command {
         'continuous: MPI_Wtime runs on; frozen: it hides the downtime (default: ClockPolicy of the configuration)',
       ).choices(clockPolicySchema.options),
     )
+    .addOption(strategyOption())
     .option('--wait', 'wait for the end; the exit code says how it ended')
     .option('--json', 'print the record of the migration as JSON')
     .addHelpText(
@@ -46,6 +52,7 @@ runs where it ran), 5 needs an operator. Ctrl-C ends the waiting only; rankshift
       const request = {
         container,
         ...(options.to === undefined ? {} : { to: options.to }),
+        ...(options.strategy === undefined ? {} : { strategy: options.strategy }),
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
       };
       const first = migrationRecordSchema.parse((await api.post('/v1/migrations', request)).migration);
@@ -64,6 +71,13 @@ runs where it ran), 5 needs an operator. Ctrl-C ends the waiting only; rankshift
       else console.log(outcome(last));
       process.exitCode = exitOf(last);
     });
+}
+
+export function strategyOption(): Option {
+  return new Option(
+    '--strategy <strategy>',
+    'pre-copy: memory goes while the ranks run; stop-and-copy: in the freeze; auto: by the model',
+  ).choices(['auto', ...strategySchema.options]);
 }
 
 /** Ctrl-C ends our waiting, not the migration: it is the service's, and half of it cannot be left undone. */
@@ -87,8 +101,11 @@ export async function follow(
   let shown = '';
   for (;;) {
     let record: MigrationRecord;
+    let progress: Progress | null;
     try {
-      record = migrationRecordSchema.parse((await api.get(`/v1/migrations/${first.id}`)).migration);
+      const answer = await api.get(`/v1/migrations/${first.id}`);
+      record = migrationRecordSchema.parse(answer.migration);
+      progress = progressSchema.nullable().default(null).parse(answer.progress);
     } catch (error) {
       // The controller may be restarting; the migration goes on without us.
       if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
@@ -96,12 +113,24 @@ export async function follow(
       continue;
     }
     const { state, source, target, waitingFor } = record;
-    const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}`;
+    const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}${state === 'copying' && progress !== null ? `  ${describeProgress(progress)}` : ''}`;
     if (text !== shown && !isFinal(state)) tell(text);
     shown = text;
     if (isFinal(state)) return record;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
+}
+
+/** Bytes, rate and the time that is left, of one round. */
+export function describeProgress({ round, sentBytes, ofBytes, at, since }: Progress): string {
+  const seconds = (at - since) / 1000;
+  const rate = seconds > 0 ? sentBytes / seconds : null;
+  const left = ofBytes === null || rate === null || rate === 0 ? null : Math.max(0, ofBytes - sentBytes) / rate;
+  return [
+    `round ${round}: ${formatBytes(sentBytes)}${ofBytes === null ? '' : ` of ${formatBytes(ofBytes)}`}`,
+    ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
+    ...(left === null ? [] : [`${Math.ceil(left)} s left`]),
+  ].join(', ');
 }
 
 export function outcome(record: MigrationRecord): string {

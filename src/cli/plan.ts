@@ -3,6 +3,7 @@ import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { exitCode } from '../errors.ts';
 import { type Plan, planSchema } from '../migration/record.ts';
+import { strategyOption } from './migrate.ts';
 import { formatBytes, formatMs } from './table.ts';
 
 /** `rankshift plan JOB[.CONTAINER]`: the dry run of migrate. */
@@ -11,12 +12,19 @@ export function planCommand(): Command {
     .description('dry run of migrate: the same checks, nothing changed, every reason against the move')
     .argument('<container>', 'JOB.CONTAINER, or JOB where it has one container')
     .option('--to <node>', 'target node (default: chosen)')
+    .addOption(strategyOption())
     .option('--json', 'JSON, for programs')
     .addHelpText('after', '\nExit code 0 if it can move, 3 if not.')
-    .action(async (container: string, { to, json }: { to?: string; json?: true }) => {
+    .action(async (container: string, { to, strategy, json }: { to?: string; strategy?: string; json?: true }) => {
       const api = new ApiClient(loadConfig());
       const plan = planSchema.parse(
-        (await api.post('/v1/plans', { container, ...(to === undefined ? {} : { to }) })).plan,
+        (
+          await api.post('/v1/plans', {
+            container,
+            ...(to === undefined ? {} : { to }),
+            ...(strategy === undefined ? {} : { strategy }),
+          })
+        ).plan,
       );
       console.log(json ? JSON.stringify({ version: 1, plan }) : describe(plan));
       if (plan.reasons.length > 0) process.exitCode = exitCode.refused;
@@ -28,7 +36,7 @@ function describe(plan: Plan): string {
   const lines = [
     `container  ${plan.container}`,
     `move       ${plan.source} -> ${plan.target ?? '(no target)'}`,
-    `strategy   ${plan.strategy}`,
+    `strategy   ${plan.strategy}${plan.strategyReason === '' ? '' : ` (${plan.strategyReason})`}`,
     `memory     ${formatBytes(plan.memoryBytes)}`,
     `link       ${link === null ? 'not measured' : `${formatBytes(link.bytesPerSecond)}/s, round trip ${formatMs(link.roundTripMs)}`}`,
     `downtime   ${predicted === null ? 'not predicted: no move was measured yet' : `about ${formatMs(predicted.downtimeMs)}`}`,

@@ -39,7 +39,7 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
     if (record.state === 'queued' || record.state === 'preflight' || record.state === 'preparing') {
       await begin(context, record, apply);
     }
-    if (record.state === 'switching') await decide(context, record, apply);
+    if (record.state === 'copying' || record.state === 'switching') await decide(context, record, apply);
     if (record.state === 'finishing') await finish(context, record, apply);
   } catch (error) {
     if (context.stopping.aborted) throw error;
@@ -89,12 +89,20 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   await context.commands.send(
     plan.target,
     'prepare',
-    { migration: id, container: container.id, epoch: container.epoch, source: order.source, places, memoryBytes },
+    {
+      migration: id,
+      container: container.id,
+      epoch: container.epoch,
+      source: order.source,
+      places,
+      memoryBytes,
+      lazy: order.lazy,
+    },
     { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
   );
   if (await cancelled(context, id, apply, () => settleTarget(context, { ...start, target: plan.target }))) return;
 
-  await apply({ type: 'switching-started', at: Date.now() });
+  await apply({ type: order.strategy === 'pre-copy' ? 'copying-started' : 'switching-started', at: Date.now() });
   await switchOver(context, start, order, apply);
 }
 
@@ -137,6 +145,7 @@ async function decide(
     bytes: null,
     criu: null,
     clock: null,
+    copy: null,
     timeline: [],
     error: outcome === 'committed' ? null : error.toJSON(),
   };
@@ -150,6 +159,9 @@ async function conclude(
   apply: Apply,
 ): Promise<void> {
   if (result.outcome === 'committed') {
+    const { state } = await readMigration(context.redis, record.id);
+    const frozenAt = result.timeline.find(({ name }) => name === 'frozen')?.at;
+    if (state === 'copying') await apply({ type: 'switching-started', at: Math.round(frozenAt ?? Date.now()) });
     await apply({ type: 'switched', at: Date.now(), result });
     await finish(context, { ...record, state: 'finishing', result }, apply);
     return;
@@ -178,7 +190,8 @@ async function finish(context: ControllerContext, record: MigrationRecord, apply
   }
   const result = record.result;
   if (result !== null && result.downtimeMs !== null && result.bytes !== null) {
-    await addCostSample(context.redis, { bytes: result.bytes.pages, downtimeMs: result.downtimeMs });
+    const copied = (result.copy?.rounds ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
+    await addCostSample(context.redis, { bytes: result.bytes.pages - copied, downtimeMs: result.downtimeMs });
   }
   await apply({ type: 'finished', at: Date.now() });
 }
@@ -247,7 +260,7 @@ async function sourceOf({ redis }: ControllerContext, id: string): Promise<{ sou
 async function switchOrder(
   context: ControllerContext,
   record: MigrationRecord,
-  { source, memoryBytes }: Pick<Plan, 'source' | 'memoryBytes'>,
+  { source, memoryBytes, strategy, lazy, link }: Plan,
   target: string,
   epoch: number,
 ): Promise<SwitchOrder> {
@@ -265,5 +278,8 @@ async function switchOrder(
     peers,
     clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
     memoryBytes: Math.ceil(memoryBytes),
+    strategy,
+    lazy,
+    roundTripMs: link?.roundTripMs ?? 0,
   };
 }

@@ -45,6 +45,7 @@ function describeNode(name: string, heartbeat: Heartbeat | null, states: string[
     stateDirFreeBytes: heartbeat?.stateDirFreeBytes ?? 0,
     cpuFlags: heartbeat?.cpuFlags ?? [],
     imagePresent: true,
+    pagesOk: heartbeat?.pages.ok ?? false,
     criuOk: heartbeat?.criu.ok ?? false,
     kernel: heartbeat?.kernel ?? 'unknown',
   };

@@ -44,6 +44,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     link: measured?.link ?? null,
     fixed: cost === null ? null : { downtimeMs: cost.fixedMs },
     pagesBytesPerSecond: cost?.bytesPerSecond ?? null,
+    strategy: request.strategy ?? 'auto',
   });
   if (measured?.linkError != null) {
     plan.reasons.push({ code: 'link', message: `${source.name} cannot reach ${probed?.name}: ${measured.linkError}` });

@@ -93,7 +93,7 @@ export async function cancelMigration(
   await requireMigrationOwner(context, caller, record);
   if (!isCancellable(record.state)) throw tooLate(id, `is ${record.state}`);
   const marked = await applyEvent(context.redis, id, { type: 'cancel-requested', at: Date.now() });
-  if (marked.state === 'switching' && record.epoch !== null) {
+  if (['copying', 'switching'].includes(marked.state) && record.epoch !== null) {
     const answer = await abortSwitch(context.redis, {
       container: record.container,
       migration: id,

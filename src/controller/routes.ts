@@ -3,9 +3,11 @@ import { type ApiRequest, type Route, route } from '../api/route.ts';
 import type { Credentials } from '../channel/credentials.ts';
 import { RankshiftError } from '../errors.ts';
 import { containerId } from '../migration/container.ts';
-import { clockPolicySchema, migrationIdSchema, nodeNameSchema } from '../migration/record.ts';
+import { isFinal } from '../migration/machine.ts';
+import { clockPolicySchema, migrationIdSchema, migrationRequestSchema, nodeNameSchema } from '../migration/record.ts';
 import { readContainer } from '../store/containers.ts';
 import { listMigrations, readMigration } from '../store/migrations.ts';
+import { readProgress } from '../store/progress.ts';
 import { type RunRecord, readRun } from '../store/runs.ts';
 import { type Caller, identifyCaller, requireOwner, visibleContainers } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
@@ -27,6 +29,7 @@ const moveSchema = z.strictObject({
   container: z.string().max(32),
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
+  strategy: migrationRequestSchema.shape.strategy,
 });
 const offset = z.coerce.number().int().min(0).default(0);
 const signalSchema = z.strictObject({
@@ -89,7 +92,9 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
       handle: async (request) => {
         const record = await readMigration(context.redis, migrationId(request.params));
         await requireMigrationOwner(context, await caller(request), record);
-        return { migration: record };
+        // Beside the record, which is written by its driver alone.
+        const progress = isFinal(record.state) ? null : await readProgress(context.redis, record.id);
+        return { migration: record, progress };
       },
     }),
     route({
@@ -191,6 +196,7 @@ async function moveOf(context: ControllerContext, caller: Caller, body: z.infer<
   return {
     container: id,
     ...(body.to === undefined ? {} : { to: body.to }),
+    ...(body.strategy === undefined ? {} : { strategy: body.strategy }),
     ...(body.clockPolicy === undefined ? {} : { clockPolicy: body.clockPolicy }),
   };
 }

@@ -6,6 +6,7 @@ import {
   migrationIdSchema,
   nodeNameSchema,
   reasonSchema,
+  strategySchema,
 } from './record.ts';
 
 /** Where an agent listens for channels. */
@@ -74,6 +75,11 @@ export const switchOrderSchema = z.strictObject({
   clockPolicy: clockPolicySchema,
   /** Memory of the container when the move was planned. */
   memoryBytes: z.number().int().min(0),
+  strategy: strategySchema,
+  /** As the plan says. */
+  lazy: z.boolean(),
+  /** Between the two nodes, as the plan measured it. */
+  roundTripMs: z.number().min(0),
 });
 export type SwitchOrder = z.infer<typeof switchOrderSchema>;
 
@@ -94,6 +100,7 @@ export const commandSchemas = {
     source: agentAddressSchema,
     places: placesSchema,
     memoryBytes: z.number().int().min(0),
+    lazy: z.boolean(),
   }),
   switch: switchOrderSchema,
   resolve: z.strictObject({ migration: migrationIdSchema, container: containerIdSchema }),
@@ -105,6 +112,8 @@ export type CommandPayload<N extends CommandName> = z.output<(typeof commandSche
 export const inspectResultSchema = z.object({
   facts: containerFactsSchema,
   memoryBytes: z.number(),
+  /** Null where it could not be measured, or no target was asked about. */
+  dirtyBytesPerSecond: z.number().nullable(),
   upperBytes: z.number(),
   processes: z.number(),
   reasons: z.array(reasonSchema),

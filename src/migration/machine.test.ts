@@ -6,7 +6,17 @@ import { type MigrationRecord, migrationRecordSchema, migrationStates } from './
 const error = { code: 'E_LINK', message: 'cut' };
 const result = {
   outcome: 'committed' as const,
-  ...{ downtimeMs: 1, stallMs: 1, drain: null, bytes: null, criu: null, clock: null, timeline: [], error: null },
+  ...{
+    downtimeMs: 1,
+    stallMs: 1,
+    drain: null,
+    bytes: null,
+    criu: null,
+    clock: null,
+    copy: null,
+    timeline: [],
+    error: null,
+  },
 };
 
 function fresh(): MigrationRecord {

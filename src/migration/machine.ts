@@ -8,6 +8,7 @@ export type MigrationEvent =
   | { type: 'planned'; at: number; plan: Plan }
   | { type: 'refused'; at: number; error: SerializedError; plan?: Plan }
   | { type: 'preparing-started'; at: number }
+  | { type: 'copying-started'; at: number }
   | { type: 'switching-started'; at: number }
   | { type: 'switched'; at: number; result: SwitchResult }
   | { type: 'finished'; at: number; result?: SwitchResult }
@@ -23,7 +24,7 @@ const followers: Record<MigrationState, readonly MigrationState[]> = {
   queued: ['preflight', 'refused', 'cancelled', 'rolled-back'],
   preflight: ['preflight', 'preparing', 'refused', 'cancelled', 'rolled-back'],
   preparing: ['preflight', 'preparing', 'copying', 'switching', 'cancelled', 'rolled-back'],
-  copying: ['switching', 'cancelled', 'rolled-back'],
+  copying: ['switching', 'cancelled', 'rolled-back', 'needs-operator'],
   switching: ['finishing', 'cancelled', 'rolled-back', 'needs-operator'],
   finishing: ['completed', 'needs-operator'],
   completed: [],
@@ -58,6 +59,8 @@ export function reduce(record: MigrationRecord, event: MigrationEvent): Migratio
       return { ...enter(record, 'refused', event.at), error: event.error, plan: event.plan ?? record.plan };
     case 'preparing-started':
       return enter(record, 'preparing', event.at);
+    case 'copying-started':
+      return enter(record, 'copying', event.at);
     case 'switching-started':
       return enter(record, 'switching', event.at);
     case 'switched':

@@ -16,6 +16,7 @@ function node(name: string, fields: Partial<NodeFacts> = {}): NodeFacts {
     cpuFlags: ['sse2', 'avx'],
     imagePresent: true,
     criuOk: true,
+    pagesOk: true,
     kernel: '6.18',
     ...fields,
   };
@@ -25,8 +26,8 @@ const container: ContainerRecord = {
   ...{ id: '42.1', job: 42, index: 1, uid: 1000, user: 'alice', image: 'mpi', state: 'running', owner: 'n1' },
   ...{ epoch: 1, switch: '', migration: '', moves: 0, startedAt: 0 },
 };
-const sourceFacts = { memoryBytes: gib, upperBytes: 1000, processes: 3, reasons: [] };
-const input = {
+const sourceFacts = { memoryBytes: gib, dirtyBytesPerSecond: 0, upperBytes: 1000, processes: 3, reasons: [] };
+const input: Parameters<typeof planMove>[0] = {
   container,
   source: node('n1'),
   sourceFacts,
@@ -34,13 +35,31 @@ const input = {
   requestedTarget: null,
   link: { roundTripMs: 1, bytesPerSecond: gib },
   fixed: { downtimeMs: 300 },
+  strategy: 'auto',
   pagesBytesPerSecond: gib / 2,
 };
 
 test('a move that nothing forbids has a prediction and no reasons', (t) => {
-  const plan = planMove(input);
+  const plan = planMove({ ...input, strategy: 'stop-and-copy' });
   t.deepEqual(plan.reasons, []);
-  t.is(plan.predicted?.downtimeMs, 300 + 2000 + 4);
+  // All of the memory over the link, a round trip, a scan.
+  t.is(plan.predicted?.downtimeMs, 300 + 1000 + 1 + 5);
+});
+
+test('the strategy follows the kernels, the writes and what was asked for', (t) => {
+  const chosen = (fields: Partial<typeof input>) => {
+    const { strategy, lazy, reasons } = planMove({ ...input, ...fields });
+    return [strategy, lazy, reasons.length];
+  };
+  const written = (dirtyBytesPerSecond: number) => ({ sourceFacts: { ...sourceFacts, dirtyBytesPerSecond } });
+  t.deepEqual(chosen({}), ['pre-copy', true, 0]);
+  t.deepEqual(chosen(written(gib / 4)), ['pre-copy', true, 0]);
+  t.deepEqual(chosen(written(2 * gib)), ['stop-and-copy', true, 0]);
+  t.deepEqual(chosen({ ...written(2 * gib), strategy: 'pre-copy' }), ['pre-copy', true, 0]);
+  t.deepEqual(chosen({ strategy: 'stop-and-copy' }), ['stop-and-copy', true, 0]);
+  t.deepEqual(chosen({ target: node('n2', { pagesOk: false }) }), ['stop-and-copy', false, 0]);
+  t.deepEqual(chosen({ source: node('n1', { pagesOk: false }) }), ['stop-and-copy', false, 0]);
+  t.deepEqual(chosen({ source: node('n1', { pagesOk: false }), strategy: 'pre-copy' }), ['stop-and-copy', false, 1]);
 });
 
 test('every cause of a refusal is named, not only the first', (t) => {

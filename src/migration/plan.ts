@@ -1,9 +1,12 @@
 import type { ContainerRecord } from './container.ts';
-import type { LinkFacts, Plan, Reason } from './record.ts';
+import type { LinkFacts, Plan, Reason, Strategy } from './record.ts';
+import { chooseStrategy } from './strategy.ts';
 
 /** What the agent of the source measured of a rank container. Sizes in bytes. */
 export interface SourceFacts {
   memoryBytes: number;
+  /** Written per second while it was looked at; null where it was not. */
+  dirtyBytesPerSecond: number | null;
   upperBytes: number;
   processes: number;
   /** What in the container cannot be moved; empty where nothing forbids it. */
@@ -25,6 +28,8 @@ export interface NodeFacts {
   imagePresent: boolean;
   /** CRIU and the kernel passed the agent's self-test at its start. */
   criuOk: boolean;
+  /** Its kernel can track writes and fill in memory lazily (src/pages). */
+  pagesOk: boolean;
   kernel: string;
 }
 
@@ -43,15 +48,13 @@ export interface PlanInput {
   fixed: FixedCost | null;
   /** Throughput of CRIU writing and reading pages, bytes per second, from the last moves; null where none was seen. */
   pagesBytesPerSecond: number | null;
+  strategy: Strategy | 'auto';
 }
 
 /** The target's memory holds the image and the restored rank at once while a stop-and-copy runs. */
 export const memoryFactor = 2;
 
-/**
- * Plans a stop-and-copy move: every reason for a refusal, and what it will cost.
- * downtime = fixed + memory / min(link, pages); total adds the measured preparation.
- */
+/** Plans a move: every reason for a refusal, how it will be done, and what it will cost by the model (model.ts). */
 export function planMove(input: PlanInput): Plan {
   const { container, source, sourceFacts, target, link } = input;
   const memoryBytes = sourceFacts?.memoryBytes ?? 0;
@@ -61,14 +64,18 @@ export function planMove(input: PlanInput): Plan {
   if (target !== null && target.kernel !== source.kernel) {
     warnings.push(`kernels differ: ${source.name} runs ${source.kernel}, ${target.name} runs ${target.kernel}`);
   }
+  const way = chooseStrategy(input);
+  reasons.push(...way.reasons);
   return {
     container: container.id,
     source: source.name,
     target: target?.name ?? null,
-    strategy: 'stop-and-copy',
+    strategy: way.strategy,
+    strategyReason: way.why,
+    lazy: way.lazy,
     memoryBytes,
     link,
-    predicted: predict(input, memoryBytes),
+    predicted: way.predicted,
     reasons,
     warnings,
   };
@@ -128,16 +135,6 @@ export function targetReasons(source: NodeFacts, target: NodeFacts, memoryBytes:
   if (!target.imagePresent)
     add('target-image', `the image of the container is not in the store that ${target.name} sees`);
   return reasons;
-}
-
-function predict({ link, fixed, pagesBytesPerSecond }: PlanInput, memoryBytes: number): Plan['predicted'] {
-  if (link === null || fixed === null) return null;
-  const rate = Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? Number.POSITIVE_INFINITY);
-  const downtimeMs = fixed.downtimeMs + (memoryBytes / rate) * 1000 + 4 * link.roundTripMs;
-  return {
-    downtimeMs: Math.round(downtimeMs),
-    totalMs: Math.round(downtimeMs + 10 * link.roundTripMs + fixed.downtimeMs),
-  };
 }
 
 function mib(bytes: number): number {

@@ -33,11 +33,15 @@ export const migrationIdSchema = z.string().regex(/^[1-9]\d{0,11}$/, 'the number
 export const clockPolicySchema = z.enum(['continuous', 'frozen']);
 export type ClockPolicy = z.infer<typeof clockPolicySchema>;
 
+export const strategySchema = z.enum(['stop-and-copy', 'pre-copy']);
+export type Strategy = z.infer<typeof strategySchema>;
+
 /** What may be asked for with a move. */
 export const migrationRequestSchema = z.strictObject({
   container: containerIdSchema,
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
+  strategy: strategySchema.or(z.literal('auto')).optional(),
 });
 export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
 
@@ -65,7 +69,11 @@ export const planSchema = z.object({
   container: containerIdSchema,
   source: nodeNameSchema,
   target: nodeNameSchema.nullable(),
-  strategy: z.literal('stop-and-copy'),
+  strategy: strategySchema,
+  /** Why this strategy, for people. */
+  strategyReason: z.string().default(''),
+  /** The target restores at once and fills in memory while the container runs, out of its own; else CRIU restores it whole. */
+  lazy: z.boolean().default(false),
   memoryBytes: z.number(),
   link: linkFactsSchema.nullable(),
   /** Predicted milliseconds; null where nothing was measured to predict from. */
@@ -97,6 +105,34 @@ export const clockResultSchema = z.object({
 });
 export type ClockResult = z.infer<typeof clockResultSchema>;
 
+/** What went to the target while the ranks ran. */
+export const copyResultSchema = z.object({
+  rounds: z.array(z.object({ bytes: z.number(), ms: z.number() })),
+  /** Why no further round was made. */
+  ended: z.string(),
+  /** Written memory by the tracker, and what the stream carried, bytes per second. */
+  dirtyBytesPerSecond: z.number().nullable(),
+  bytesPerSecond: z.number().nullable(),
+  /** Longest time for which a rank was stopped by the tracker, microseconds. */
+  longestStopUs: z.number(),
+});
+export type CopyResult = z.infer<typeof copyResultSchema>;
+
+/** How far a copy is. Bytes; `bytesPerSecond` null before anything was measured. */
+export const progressSchema = z.object({
+  /** The round under way, from 1 on, and what it has sent. */
+  round: z.number().int(),
+  sentBytes: z.number(),
+  /** What it sends in all, null where that is not known. */
+  ofBytes: z.number().nullable(),
+  /** Of the rounds before. */
+  bytesPerSecond: z.number().nullable(),
+  at: z.number(),
+  /** When the round began, Unix time in milliseconds as `at`. */
+  since: z.number(),
+});
+export type Progress = z.infer<typeof progressSchema>;
+
 /** What a finished switch measured. */
 export const switchResultSchema = z.object({
   outcome: z.enum(['committed', 'rolled-back']),
@@ -106,6 +142,7 @@ export const switchResultSchema = z.object({
   bytes: z.object({ pages: z.number(), upper: z.number(), metadata: z.number() }).nullable(),
   criu: z.object({ dump: z.record(z.string(), z.number()), restore: z.record(z.string(), z.number()) }).nullable(),
   clock: clockResultSchema.nullable(),
+  copy: copyResultSchema.nullable().default(null),
   timeline: z.array(timelineEntrySchema),
   error: serializedErrorSchema.nullable(),
 });

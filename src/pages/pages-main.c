@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 		{ "source", "rankshift-pages source", source },
 		{ "store", "rankshift-pages store", store },
 		{ "serve", "rankshift-pages serve", serve },
+		{ "probe", "rankshift-pages probe", probe },
 		{ "checksum", "rankshift-pages checksum", checksum },
 	};
 	program_name = "rankshift-pages";
@@ -22,5 +23,5 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	}
-	fail(2, "usage: rankshift-pages source CGROUP_DIR | store DIR | serve DIR WORK_DIR | checksum DIR");
+	fail(2, "usage: rankshift-pages source CGROUP_DIR | store DIR | serve DIR WORK_DIR CGROUP_DIR | checksum DIR | probe");
 }

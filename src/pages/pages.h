@@ -6,5 +6,6 @@ int source(int argc, char **argv);
 int store(int argc, char **argv);
 int serve(int argc, char **argv);
 int checksum(int argc, char **argv);
+int probe(int argc, char **argv);
 
 #endif

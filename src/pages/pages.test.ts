@@ -135,7 +135,7 @@ for (const build of builds) {
     test.serial(`${build}: a restored process that reads, drops, moves and forks ${when} has every page`, async (t) => {
       const [store, work] = [directory(t, 'store'), directory(t, 'work')];
       await run(lazyClient, ['make', store]);
-      const server = start(t, pages, ['serve', store, work]);
+      const server = start(t, pages, ['serve', store, work, '/nonexistent']);
       t.regex(await server.line(), /"listening"/);
       const { stdout } = await run(lazyClient, ['run', work, when], { timeoutMs: 20_000 });
       t.is(stdout.trim(), 'good');
@@ -153,7 +153,7 @@ for (const build of builds) {
       const [store, work] = [directory(t, 'store'), directory(t, 'work')];
       await run(lazyClient, ['make', store]);
       const before = await checksums(t, build, store);
-      const server = start(t, pages, ['serve', store, work]);
+      const server = start(t, pages, ['serve', store, work, '/nonexistent']);
       await server.line();
       server.stdin.write('populate\n');
       const client = start(t, lazyClient, ['run', work, 'late']);

@@ -129,6 +129,29 @@ void send_final(struct tracked *tracked, int64_t *scan_ns)
 	close(memory);
 }
 
+static void note_region(const struct page_region *region, void *context)
+{
+	if (!(region->categories & PAGE_IS_PFNZERO))
+		add_range(context, region->start, region->end);
+}
+
+void reserve(struct tracked *tracked)
+{
+	static struct ranges present;
+	int pagemap = open_proc(tracked->process.pid, "pagemap", O_RDONLY);
+	present.count = 0;
+	if (pagemap < 0)
+		return;
+	if (read_mappings(tracked->process.pid, &mappings, NULL) == 0)
+		for (size_t i = 0; i < mappings.count; i++)
+			scan(pagemap, &mappings.at[i], SCAN_LOOK, 0, note_region, &present);
+	close(pagemap);
+	if (present.count > 0)
+		send_reserve(tracked->process.inside, &present);
+	/* The target knows of the process: its end has to be told. */
+	tracked->kept = 1;
+}
+
 static void count_region(const struct page_region *region, void *context)
 {
 	struct written *written = context;

@@ -12,6 +12,9 @@ void send_round(struct tracked *tracked, struct armed *armed, int64_t *scan_ns);
 /* Sends what is missing of a frozen process, and what it has. All of it where it was never armed. */
 void send_final(struct tracked *tracked, int64_t *scan_ns);
 
+/* Tells the target for which pages of a running process it will need room. */
+void reserve(struct tracked *tracked);
+
 struct written {
 	uint64_t present_pages, written_pages;
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../init/arguments.h"
@@ -56,6 +57,18 @@ static void keep_rate(uint64_t bytes)
 	}
 }
 
+/* Tells the agent how far a long round is. */
+static void tell_progress(void)
+{
+	static int64_t told;
+	int64_t now = monotonic_ms();
+	if (now - told < 500)
+		return;
+	told = now;
+	printf("{\"sentBytes\":%llu}\n", (unsigned long long)sent.bytes);
+	fflush(stdout);
+}
+
 static void send_record(struct wire_record record, const struct iovec *data, size_t count)
 {
 	struct iovec vector[2 + WIRE_PAGES];
@@ -69,6 +82,7 @@ static void send_record(struct wire_record record, const struct iovec *data, siz
 	if (write_whole(WIRE_DESCRIPTOR, vector, 2 + count) < 0)
 		fail(1, "the page stream broke: %s", strerror(errno));
 	sent.bytes += bytes;
+	tell_progress();
 	keep_rate(bytes);
 }
 
@@ -166,6 +180,19 @@ void send_keep(uint32_t inside, const struct ranges *ranges)
 		}
 		if (at == ranges->count)
 			record.kind = WIRE_KEEP_LAST;
+		send_record(record, NULL, 0);
+	} while (at < ranges->count);
+}
+
+void send_reserve(uint32_t inside, const struct ranges *ranges)
+{
+	size_t at = 0;
+	do {
+		struct wire_record record = { .kind = WIRE_RESERVE, .process = inside };
+		for (; at < ranges->count && record.runs < WIRE_RUNS; at++) {
+			const struct range *range = &ranges->at[at];
+			table[record.runs++] = (struct wire_run){ range->start, (range->end - range->start) / PAGE_BYTES };
+		}
 		send_record(record, NULL, 0);
 	} while (at < ranges->count);
 }

@@ -43,6 +43,9 @@ void send_keep(uint32_t inside, const struct ranges *ranges);
 
 void send_gone(uint32_t inside);
 
+/* Tells the target for which pages it will need room. */
+void send_reserve(uint32_t inside, const struct ranges *ranges);
+
 /* The end mark: every process with its pages of data. */
 void send_end(const struct wire_run *processes, uint32_t count);
 

@@ -15,11 +15,14 @@
 #include <unistd.h>
 
 #include "../init/arguments.h"
+#include "guard.h"
 #include "pages.h"
 #include "restored.h"
 
 #define RESTORE_FINISHED 0x52535446 /* LAZY_PAGES_RESTORE_FINISHED of criu/uffd.c */
 #define PROCESSES 4096
+/* How long CRIU is waited for when the agent has gone, ms: it outlives the agent, but may never have been started. */
+#define CRIU_COMES_MS 30000
 
 static struct {
 	struct store_files files;
@@ -27,7 +30,8 @@ static struct {
 	size_t count, processes;
 	int listener, criu; /* -1 when done with */
 	bool input, finished, populating, freeing, told;
-	int64_t since;
+	int64_t since, left; /* when filling began, when the agent left */
+	struct guarded *guarded;
 } serving = { .listener = -1, .criu = -1, .input = true };
 
 static void tell(const char *event)
@@ -91,8 +95,11 @@ static void hear_criu(void)
 		serving.criu = -1;
 		return;
 	}
-	if (got != sizeof number)
+	if (got != sizeof number) {
+		/* CRIU lets none of them run before it has said that it is finished. */
+		serving.guarded->lacking = false;
 		fail(1, "the restore ended before it was complete");
+	}
 	if (number == RESTORE_FINISHED) {
 		serving.finished = true;
 		serving.populating = true;
@@ -103,6 +110,7 @@ static void hear_criu(void)
 	struct store_file *file = find_file(&serving.files, (uint32_t)number);
 	if (file == NULL)
 		fail(1, "the memory of process %d is not in the store", number);
+	serving.guarded->lacking = true;
 	add(begin_restored(take_descriptor(), file));
 }
 
@@ -112,8 +120,10 @@ static void hear_agent(void)
 	static char line[256];
 	static size_t length;
 	ssize_t got = read(0, text, sizeof text);
-	if (got <= 0)
+	if (got <= 0) {
 		serving.input = false;
+		serving.left = monotonic_ms();
+	}
 	for (ssize_t i = 0; i < got; i++) {
 		if (text[i] != '\n') {
 			if (length < sizeof line - 1)
@@ -168,6 +178,7 @@ static bool is_over(void)
 {
 	if (!serving.finished || serving.count > 0)
 		return false;
+	serving.guarded->lacking = false;
 	if (!serving.told)
 		tell("populated");
 	serving.told = true;
@@ -177,8 +188,9 @@ static bool is_over(void)
 int serve(int argc, char **argv)
 {
 	static struct pollfd watched[3 + PROCESSES];
-	if (argc != 3)
-		fail(2, "usage: rankshift-pages serve DIR WORK_DIR");
+	if (argc != 4)
+		fail(2, "usage: rankshift-pages serve DIR WORK_DIR CGROUP_DIR");
+	serving.guarded = divide(argv[3]);
 	char *directory = realpath(argv[1], NULL);
 	if (directory == NULL)
 		fail(1, "cannot find %s: %s", argv[1], strerror(errno));
@@ -196,8 +208,10 @@ int serve(int argc, char **argv)
 			busy = busy || serving.at[i]->fault_count > 0;
 		}
 		size_t count = serving.count;
-		if (poll(watched, 3 + count, busy ? 0 : -1) < 0 && errno != EINTR)
+		if (poll(watched, 3 + count, busy ? 0 : serving.input ? -1 : 1000) < 0 && errno != EINTR)
 			fail(1, "cannot wait: %s", strerror(errno));
+		if (!serving.input && serving.listener >= 0 && monotonic_ms() - serving.left > CRIU_COMES_MS)
+			fail(1, "CRIU never came");
 		hear_processes(watched + 3);
 		if (watched[0].revents != 0)
 			hear_agent();

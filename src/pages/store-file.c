@@ -119,6 +119,11 @@ void read_file(struct store_file *file, uint64_t address, void *data, size_t len
 	}
 }
 
+void reserve_file(struct store_file *file, uint64_t start, uint64_t end)
+{
+	fallocate(file->pages, FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)(end - start));
+}
+
 void punch_file(struct store_file *file, uint64_t start, uint64_t end)
 {
 	if (start < end && fallocate(file->pages, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,

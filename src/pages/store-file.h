@@ -44,6 +44,9 @@ void remove_file(struct store_files *files, struct store_file *file);
 void write_file(struct store_file *file, uint64_t address, const void *data, size_t length);
 void read_file(struct store_file *file, uint64_t address, void *data, size_t length);
 
+/* Sees to it that a range has memory already when it is written; where there is none, it gets it then. */
+void reserve_file(struct store_file *file, uint64_t start, uint64_t end);
+
 /* Frees the memory of a range; it reads as zeros. */
 void punch_file(struct store_file *file, uint64_t start, uint64_t end);
 

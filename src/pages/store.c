@@ -94,6 +94,19 @@ static void keep(struct stream *stream, const struct wire_record *record)
 	keep_ranges(file, table, record->runs, record->kind == WIRE_KEEP_LAST);
 }
 
+static void reserve(struct stream *stream, const struct wire_record *record)
+{
+	if (record->runs == 0) {
+		printf("{\"reserved\":true}\n");
+		fflush(stdout);
+		return;
+	}
+	struct store_file *file = make_file(&files, record->process);
+	check_runs(stream, record, 0);
+	for (uint32_t i = 0; i < record->runs; i++)
+		reserve_file(file, table[i].address, table[i].address + table[i].pages * PAGE_BYTES);
+}
+
 /* Every process that the source has, no other, and as many pages of each as were sent. */
 static void check_totals(struct stream *stream, const struct wire_record *record)
 {
@@ -134,6 +147,9 @@ int store(int argc, char **argv)
 		case WIRE_KEEP:
 		case WIRE_KEEP_LAST:
 			keep(&stream, &record);
+			break;
+		case WIRE_RESERVE:
+			reserve(&stream, &record);
 			break;
 		case WIRE_GONE:
 			if (find_file(&files, record.process) != NULL)

@@ -23,6 +23,7 @@ enum wire_kind {
 	WIRE_KEEP,	/* table: what the process has; anything else of it goes. pages = 0. In address order. */
 	WIRE_KEEP_LAST, /* the same, and the last record of this list */
 	WIRE_GONE,	/* the process has ended */
+	WIRE_RESERVE,	/* table: what a process is going to have; the last record of these has no entry and process 0 */
 	WIRE_END,	/* table: every process with the pages of data that were sent for it. The last record. */
 };
 

@@ -55,6 +55,11 @@ export async function openSwitch(redis: Redis, of: SwitchIdentity): Promise<Open
   return (await script(redis, 'openSwitch', key(of.container), of.migration, of.source, of.epoch)) as OpenAnswer;
 }
 
+/** Whether a migration may still commit. */
+export async function switchIsOpen(redis: Redis, container: string, migration: string): Promise<boolean> {
+  return (await redis.hget(key(container), 'switch')) === migration;
+}
+
 /** One try to commit, made durable. An exception means: unknown, ask again. */
 export async function commitSwitch(redis: Redis, of: SwitchIdentity): Promise<CommitAnswer> {
   const args = [key(of.container), of.migration, of.source, of.epoch, of.target] as const;

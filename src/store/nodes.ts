@@ -17,6 +17,8 @@ export const heartbeatSchema = z.object({
   stateDirFreeBytes: z.number(),
   cpus: z.number().int(),
   load: z.number(),
+  /** Live pre-copy and lazy population work here; else why not. */
+  pages: z.object({ ok: z.boolean(), reason: z.string() }).default({ ok: false, reason: 'not probed' }),
   criu: z.object({ ok: z.boolean(), version: z.string(), lines: z.array(z.string()) }),
   cpuFlags: z.array(z.string()),
 });

@@ -1,0 +1,68 @@
+import { converges, lambda, type MoveFacts, predict, roundsWorthIt } from './model.ts';
+import type { PlanInput } from './plan.ts';
+import type { Plan, Reason, Strategy } from './record.ts';
+
+/** Of a round, besides its bytes and a round trip: a scan of every mapping, ms. */
+const roundMs = 5;
+/** Downtime that is not copying where no move was measured yet: CRIU's fixed cost on either side, ms. */
+const usualFixedMs = 250;
+
+export interface Way {
+  strategy: Strategy;
+  why: string;
+  lazy: boolean;
+  predicted: Plan['predicted'];
+  reasons: Reason[];
+}
+
+/** How a move is done: as asked for, else by what the model predicts. */
+export function chooseStrategy(input: PlanInput): Way {
+  const { source, target, strategy } = input;
+  const lacking = [source, target].filter((node) => node !== null).find((node) => !node.pagesOk);
+  const lazy = target !== null && lacking === undefined;
+  const facts = factsOf(input, lazy);
+  const rounds = facts === null || !lazy ? 0 : roundsWorthIt(facts);
+  const way = (chosen: Strategy, why: string, reasons: Reason[] = []): Way => ({
+    strategy: chosen,
+    why,
+    lazy,
+    predicted: predicted(input, facts, chosen === 'pre-copy' ? Math.max(1, rounds) : 0),
+    reasons,
+  });
+  if (strategy === 'pre-copy' && lacking !== undefined) {
+    const message = `the kernel of ${lacking.name} cannot track writes (rankshift doctor says what is missing)`;
+    return way('stop-and-copy', 'pre-copy is not possible', [{ code: 'no-pre-copy', message }]);
+  }
+  if (strategy !== 'auto') return way(strategy, 'as asked for');
+  if (lacking !== undefined) return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
+  if (facts === null) return way('pre-copy', 'link and writes were not measured');
+  if (!converges(facts)) {
+    const written = `the ranks write ${lambda(facts).toFixed(1)} times as much as the link carries`;
+    return way('stop-and-copy', lambda(facts) >= 1 ? written : 'rounds cost more than the memory');
+  }
+  if (rounds === 0) return way('stop-and-copy', 'a round costs more than it gains');
+  const left = `${rounds} round${rounds === 1 ? '' : 's'} leave ${Math.ceil(predict(facts, rounds).leftBytes / 1024)} KiB for the freeze`;
+  return way('pre-copy', left);
+}
+
+/** What the model works with; null where link or writes were not measured. */
+function factsOf({ sourceFacts, link, fixed, pagesBytesPerSecond }: PlanInput, lazy: boolean): MoveFacts | null {
+  if (link === null || sourceFacts === null || sourceFacts.dirtyBytesPerSecond === null) return null;
+  return {
+    memoryBytes: sourceFacts.memoryBytes,
+    dirtyBytesPerSecond: sourceFacts.dirtyBytesPerSecond,
+    bytesPerSecond: lazy
+      ? link.bytesPerSecond
+      : Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? Number.POSITIVE_INFINITY),
+    roundSeconds: (link.roundTripMs + roundMs) / 1000,
+    fixedDowntimeMs: fixed?.downtimeMs ?? usualFixedMs,
+  };
+}
+
+function predicted({ fixed, link }: PlanInput, facts: MoveFacts | null, rounds: number): Plan['predicted'] {
+  if (facts === null || fixed === null || link === null) return null;
+  const { downtimeMs, totalMs } = predict(facts, rounds);
+  // Preparation and clearing up: a dozen exchanges, and about what the freeze costs besides.
+  const around = 12 * link.roundTripMs + 2 * fixed.downtimeMs;
+  return { downtimeMs: Math.round(downtimeMs), totalMs: Math.round(totalMs + around) };
+}

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { Carrier } from '../bulk/carrier.ts';
+import { RankshiftError } from '../errors.ts';
+
+const armedSchema = z.object({ processes: z.number(), unarmed: z.number(), longestStopUs: z.number() });
+const sampleSchema = z.object({ ms: z.number(), writtenBytes: z.number(), presentBytes: z.number() });
+const roundSchema = z.object({
+  round: z.number(),
+  pages: z.number(),
+  bytes: z.number(),
+  ms: z.number(),
+  longestStopUs: z.number().optional(),
+});
+/** In the middle of a round. */
+const progressSchema = z.strictObject({ sentBytes: z.number() });
+/** What one round sent, bytes and milliseconds. */
+export type Round = z.infer<typeof roundSchema>;
+
+const shortMs = 60_000;
+/** A round over everything, on a slow link. */
+const roundMs = 24 * 3_600_000;
+
+export interface PageSourceOptions {
+  /** The programs rankshift-bulk and rankshift-pages. */
+  bulk: string;
+  pages: string;
+  /** Where the target takes the stream, and its key. */
+  address: string;
+  port: number;
+  key: string;
+  cgroup: string;
+}
+
+/**
+ * Sends the memory of a container's processes to a PageStore while they run: `rankshift-pages source` (docs/pages.md)
+ * behind rankshift-bulk. When this process dies the tracker ends by itself, and the ranks are as they were.
+ * Every method throws RankshiftError E_LINK where stream or tracker broke.
+ */
+export class PageSource {
+  readonly #carrier: Carrier;
+
+  private constructor(carrier: Carrier) {
+    this.#carrier = carrier;
+  }
+
+  static async start({ bulk, pages, address, port, key, cgroup }: PageSourceOptions): Promise<PageSource> {
+    const carrier = new Carrier(bulk, ['send', address, String(port), '--', pages, 'source', cgroup], key);
+    await carrier.line(10_000);
+    return new PageSource(carrier);
+  }
+
+  /** Rejects when the tracker or the stream ends; never resolves before. */
+  get failed(): Promise<never> {
+    return this.#carrier.ended.then(() => Promise.reject(new RankshiftError('E_LINK', 'the page stream ended early')));
+  }
+
+  /** Begins to notice writes in every process. Each is stopped for a part of a millisecond. */
+  arm() {
+    return this.#ask('arm', armedSchema, shortMs);
+  }
+
+  /** Counts what is written in so many milliseconds. After `arm`, before the first round. */
+  sample(ms: number) {
+    return this.#ask(`sample ${ms}`, sampleSchema, ms + shortMs);
+  }
+
+  /** Sends what was written since the last round, or everything, not faster than so many bytes per second. */
+  round(bytesPerSecond?: number, tell: (sentBytes: number) => void = () => undefined): Promise<Round> {
+    return this.#ask(
+      bytesPerSecond === undefined ? 'round' : `round ${Math.ceil(bytesPerSecond)}`,
+      roundSchema,
+      roundMs,
+      tell,
+    );
+  }
+
+  /** Tells the target for how much it will need room; it makes it while the ranks run. Before the first round. */
+  async reserve(): Promise<void> {
+    await this.#ask('reserve', z.object({ processes: z.number() }), shortMs);
+  }
+
+  /** Of the frozen container: sends what is missing, and which pages there are. Everything where it was never armed. */
+  final(): Promise<Round> {
+    return this.#ask('final', roundSchema, roundMs);
+  }
+
+  /** Lets go of the container; ends both programs. */
+  end(): void {
+    this.#carrier.endInput();
+  }
+
+  async #ask<T>(
+    command: string,
+    schema: z.ZodType<T>,
+    timeoutMs: number,
+    tell: (sentBytes: number) => void = () => undefined,
+  ): Promise<T> {
+    this.#carrier.write(`${command}\n`);
+    for (;;) {
+      const answer: unknown = JSON.parse(await this.#carrier.line(timeoutMs));
+      const progress = progressSchema.safeParse(answer);
+      if (!progress.success) return schema.parse(answer);
+      tell(progress.data.sentBytes);
+    }
+  }
+}
