@@ -21,7 +21,7 @@ export async function receivePages(
   const options = { address, ports: config.pagesPorts, source, key };
   const bulk = bulkProgramOf(config);
   const taking = lazy
-    ? await startPageStore({ ...options, bulk, pages: pagesProgramOf(config), dir: storeDirOf(config, migration) })
+    ? await startPageStore({ ...options, pages: pagesProgramOf(config), dir: storeDirOf(config, migration) })
     : await startReceiver({ ...options, program: bulk, dir: imageDirOf(config, migration) });
   try {
     await channel.send({ op: 'bulk', port: taking.port, key });

@@ -37,7 +37,6 @@ export async function connectMemory(
   const bulk = bulkProgramOf(config);
   if (order.lazy) {
     const source = await PageSource.start({
-      bulk,
       pages: pagesProgramOf(config),
       address,
       port,

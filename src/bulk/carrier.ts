@@ -63,25 +63,29 @@ export class Carrier {
 
   /** The next line. @throws RankshiftError E_TIMEOUT, and what the process ended with. */
   async line(timeoutMs: number): Promise<string> {
-    const line = await Promise.race([
+    let timer: NodeJS.Timeout | undefined;
+    return await Promise.race([
       new Promise<string>((resolve) => {
         this.#wake = () => {
           const next = this.#lines.shift();
-          if (next !== undefined) resolve(next);
+          if (next === undefined) return;
+          // A second line of the same chunk is for the next caller.
+          this.#wake = () => undefined;
+          resolve(next);
         };
         this.#wake();
       }),
       this.#ended.then(() => Promise.reject(new RankshiftError('E_LINK', 'the page stream ended early'))),
       new Promise<never>((_resolve, reject) => {
         const late = () => reject(new RankshiftError('E_TIMEOUT', 'the page stream is not ready', { retryable: true }));
-        setTimeout(late, timeoutMs).unref();
+        timer = setTimeout(late, timeoutMs).unref();
       }),
-    ]).catch((error: unknown) => {
-      this.drop();
-      throw error;
-    });
-    this.#wake = () => undefined;
-    return line;
+    ])
+      .catch((error: unknown) => {
+        this.drop();
+        throw error;
+      })
+      .finally(() => clearTimeout(timer));
   }
 
   async number(timeoutMs: number): Promise<number> {

@@ -1,35 +1,16 @@
 #include "bulk.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../init/arguments.h"
 
 static const struct timespec interval = {.tv_nsec = 1000000};
-
-static int connect_to(const char *address, const char *port)
-{
-	int64_t number;
-	struct sockaddr_in to = {.sin_family = AF_INET};
-	if (inet_pton(AF_INET, address, &to.sin_addr) != 1)
-		fail(2, "not an IPv4 address: %s", address);
-	if (parse_number(port, 1, 65535, &number) != 0)
-		fail(2, "not a port: %s", port);
-	to.sin_port = htons(number);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	set_socket_options(fd);
-	if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
-		fail(1, "cannot connect to %s:%s: %s", address, port, strerror(errno));
-	return fd;
-}
 
 /* Whether the agent has said that nothing will be written any more. Exits where it went away without saying so. */
 static int is_over(void)
@@ -90,29 +71,7 @@ static uint64_t send_image(struct stream *stream, char *buffer, int dir, int fd,
 	}
 }
 
-/* Carries what a program writes, as soon as it does, up to its end. */
-static int send_output(struct stream *stream, char *buffer, char **program)
-{
-	int from = start_program(program);
-	for (;;) {
-		ssize_t got = read(from, buffer, FRAME_BYTES);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		stream_write(stream, buffer, got);
-		stream_flush(stream);
-	}
-	int code = end_of_program();
-	/* Without it the other side knows that something is missing. */
-	if (code == 0)
-		stream_end(stream);
-	return code;
-}
-
 /*
- * send ADDRESS PORT -- PROGRAM ARGS: carries what the program writes to descriptor 3. Standard input: the key, the rest is
- * the program's. Standard output: "ready", the rest is the program's. Exit code: the program's.
  * send ADDRESS PORT DIR: sends pages-1.img, pages-2.img and so on of DIR while CRIU writes them. Standard input: the
  * key, and one byte when CRIU has ended; its end without that byte calls the sending off. Standard output: "ready" when
  * the other end is there, then the number of bytes when it has them all.
@@ -121,19 +80,13 @@ int send_main(int argc, char **argv)
 {
 	static char buffer[FRAME_BYTES];
 	static struct stream stream;
-	int carries = argc > 4 && strcmp(argv[3], "--") == 0;
-	if (argc != 4 && !carries)
-		fail(2, "usage: send ADDRESS PORT DIR | send ADDRESS PORT -- PROGRAM ARGS");
+	if (argc != 4)
+		fail(2, "usage: send ADDRESS PORT DIR");
 	end_with_parent();
-	int dir = carries ? -1 : open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 && !carries)
+	int dir = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
 		fail(2, "%s: %s", argv[3], strerror(errno));
-	read_key();
-	stream_open(&stream, connect_to(argv[1], argv[2]), 0);
-	if (write(1, "ready\n", 6) != 6)
-		fail(1, "nobody listens");
-	if (carries)
-		return send_output(&stream, buffer, argv + 4);
+	stream_connect(&stream, argv[1], argv[2]);
 	uint64_t sum = 0;
 	for (uint32_t file = 1;;) {
 		int over = is_over();

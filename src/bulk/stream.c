@@ -1,9 +1,13 @@
-#include "bulk.h"
+#include "stream.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -81,6 +85,7 @@ void set_socket_options(int socket)
 
 void stream_open(struct stream *stream, int socket, int server)
 {
+	stream->socket = socket;
 	SSL_CTX *context = stream->context = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
 	if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") != 1)
@@ -132,26 +137,111 @@ void stream_read(struct stream *stream, void *bytes, size_t length)
 	}
 }
 
-size_t stream_read_some(struct stream *stream, void *bytes, size_t most)
-{
-	int result = SSL_read(stream->ssl, bytes, (int)most);
-	if (result <= 0 && SSL_get_error(stream->ssl, result) == SSL_ERROR_ZERO_RETURN)
-		return 0;
-	if (result <= 0)
-		fail_tls(stream->ssl, result, "receiving failed");
-	return result;
-}
-
-void stream_end(struct stream *stream)
-{
-	SSL_shutdown(stream->ssl);
-	stream_flush(stream);
-}
-
 void end_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == 1)
 		fail(1, "started by nobody");
 	signal(SIGPIPE, SIG_IGN);
+}
+
+static int connect_to(const char *address, const char *port)
+{
+	int64_t number;
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	if (inet_pton(AF_INET, address, &to.sin_addr) != 1)
+		fail(2, "not an IPv4 address: %s", address);
+	if (parse_number(port, 1, 65535, &number) != 0)
+		fail(2, "not a port: %s", port);
+	to.sin_port = htons(number);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	set_socket_options(fd);
+	if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+		fail(1, "cannot connect to %s:%s: %s", address, port, strerror(errno));
+	return fd;
+}
+
+static struct in_addr parse_address(const char *text)
+{
+	struct in_addr address;
+	if (inet_pton(AF_INET, text, &address) != 1)
+		fail(2, "not an IPv4 address: %s", text);
+	return address;
+}
+
+/* Listens on the first free port of LOW-HIGH; prints it. */
+static int listen_at(const char *address, const char *low, const char *high)
+{
+	int64_t from, to;
+	if (parse_number(low, 0, 65535, &from) != 0 || parse_number(high, from, 65535, &to) != 0)
+		fail(2, "not a range of ports: %s-%s", low, high);
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = parse_address(address)};
+	socklen_t size = sizeof at;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	for (; from <= to; from++) {
+		at.sin_port = htons(from);
+		if (bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 4) == 0) {
+			getsockname(fd, (struct sockaddr *)&at, &size);
+			printf("%d\n", ntohs(at.sin_port));
+			fflush(stdout);
+			return fd;
+		}
+		if (errno != EADDRINUSE)
+			break;
+	}
+	fail(1, "no port of %s-%s is free: %s", low, high, strerror(errno));
+}
+
+/* The one connection from the source; the agent ends us where it never comes. */
+static int accept_from(int listener, struct in_addr source)
+{
+	for (;;) {
+		struct sockaddr_in from;
+		socklen_t size = sizeof from;
+		struct pollfd wait[2] = {{.fd = listener, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+		if (poll(wait, 2, -1) < 0)
+			continue;
+		if (wait[1].revents != 0)
+			fail(1, "called off");
+		int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (from.sin_addr.s_addr == source.s_addr)
+			return fd;
+		close(fd);
+	}
+}
+
+void stream_wait(struct stream *stream)
+{
+	while (!SSL_has_pending(stream->ssl)) {
+		struct pollfd wait[2] = {{.fd = stream->socket, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+		if (poll(wait, 2, -1) < 0)
+			continue;
+		if (wait[1].revents != 0)
+			fail(1, "called off");
+		return;
+	}
+}
+
+void stream_connect(struct stream *stream, const char *address, const char *port)
+{
+	read_key();
+	signal(SIGPIPE, SIG_IGN);
+	stream_open(stream, connect_to(address, port), 0);
+	if (write(1, "ready\n", 6) != 6)
+		fail(1, "nobody listens");
+}
+
+void stream_accept(struct stream *stream, const char *address, const char *low, const char *high, const char *source)
+{
+	struct in_addr from = parse_address(source);
+	read_key();
+	signal(SIGPIPE, SIG_IGN);
+	int listener = listen_at(address, low, high);
+	int socket = accept_from(listener, from);
+	close(listener);
+	set_socket_options(socket);
+	stream_open(stream, socket, 1);
 }

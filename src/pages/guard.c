@@ -32,12 +32,13 @@ struct guarded *divide(const char *cgroup)
 	if (guarded == MAP_FAILED)
 		fail(1, "no memory: %s", strerror(errno));
 	signal(SIGPIPE, SIG_IGN);
-	/* Without us there is no way out but to kill the container. */
+	/* Without us there is no way out but to kill the container. Where it is not permitted we are killed as others are. */
 	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (score >= 0 && write(score, "-1000", 5) < 0)
-		fprintf(stderr, "%s: oom_score_adj: %s\n", program_name, strerror(errno));
-	if (score >= 0)
+	if (score >= 0) {
+		ssize_t ignored = write(score, "-1000", 5);
+		(void)ignored;
 		close(score);
+	}
 	pid_t child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
 	if (child < 0)
 		fail(1, "cannot fork: %s", strerror(errno));

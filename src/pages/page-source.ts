@@ -21,8 +21,7 @@ const shortMs = 60_000;
 const roundMs = 24 * 3_600_000;
 
 export interface PageSourceOptions {
-  /** The programs rankshift-bulk and rankshift-pages. */
-  bulk: string;
+  /** The program rankshift-pages. */
   pages: string;
   /** Where the target takes the stream, and its key. */
   address: string;
@@ -32,8 +31,8 @@ export interface PageSourceOptions {
 }
 
 /**
- * Sends the memory of a container's processes to a PageStore while they run: `rankshift-pages source` (docs/pages.md)
- * behind rankshift-bulk. When this process dies the tracker ends by itself, and the ranks are as they were.
+ * Sends the memory of a container's processes to a PageStore while they run: `rankshift-pages source` (docs/pages.md).
+ * When this process dies the tracker ends by itself, and the ranks are as they were.
  * Every method throws RankshiftError E_LINK where stream or tracker broke.
  */
 export class PageSource {
@@ -43,8 +42,8 @@ export class PageSource {
     this.#carrier = carrier;
   }
 
-  static async start({ bulk, pages, address, port, key, cgroup }: PageSourceOptions): Promise<PageSource> {
-    const carrier = new Carrier(bulk, ['send', address, String(port), '--', pages, 'source', cgroup], key);
+  static async start({ pages, address, port, key, cgroup }: PageSourceOptions): Promise<PageSource> {
+    const carrier = new Carrier(pages, ['source', cgroup, address, String(port)], key);
     await carrier.line(10_000);
     return new PageSource(carrier);
   }
@@ -84,7 +83,7 @@ export class PageSource {
     return this.#ask('final', roundSchema, roundMs);
   }
 
-  /** Lets go of the container; ends both programs. */
+  /** Lets go of the container. */
   end(): void {
     this.#carrier.endInput();
   }

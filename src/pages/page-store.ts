@@ -5,8 +5,7 @@ const startMs = 10_000;
 const longestMs = 24 * 3_600_000;
 
 export interface PageStoreOptions {
-  /** The programs rankshift-bulk and rankshift-pages. */
-  bulk: string;
+  /** The program rankshift-pages. */
   pages: string;
   /** This node's IPv4 address, ports to try, and the address of the source. */
   address: string;
@@ -26,11 +25,10 @@ export interface PageStore {
   drop(): void;
 }
 
-/** Takes what a PageSource sends into files by address: `rankshift-pages store` (docs/pages.md) behind rankshift-bulk. */
+/** Takes what a PageSource sends into files by address: `rankshift-pages store` (docs/pages.md). */
 export async function startPageStore(options: PageStoreOptions): Promise<PageStore> {
-  const { bulk, pages, address, ports, source, key, dir } = options;
-  const program = ['--', pages, 'store', dir];
-  const carrier = new Carrier(bulk, ['receive', address, ...ports.map(String), source, ...program], key);
+  const { pages, address, ports, source, key, dir } = options;
+  const carrier = new Carrier(pages, ['store', dir, address, ...ports.map(String), source], key);
   const port = await carrier.number(startMs);
   const reserved = carrier.line(longestMs).then(() => undefined);
   reserved.catch(() => undefined);

@@ -23,5 +23,5 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	}
-	fail(2, "usage: rankshift-pages source CGROUP_DIR | store DIR | serve DIR WORK_DIR CGROUP_DIR | checksum DIR | probe");
+	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | checksum DIR | probe");
 }

@@ -58,7 +58,11 @@ function start(t: ExecutionContext, file: string, args: readonly string[]) {
   };
   const ask = async (command: string): Promise<Record<string, number | string>> => {
     stdin.write(`${command}\n`);
-    return JSON.parse(await line());
+    for (;;) {
+      const answer = JSON.parse(await line());
+      // A long round tells how far it is.
+      if (!('sentBytes' in answer)) return answer;
+    }
   };
   return { child, stdin, socket, line, ask, ended };
 }

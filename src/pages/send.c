@@ -13,6 +13,7 @@ struct sent sent;
 static uint64_t chain = WIRE_START;
 static uint64_t rate, rate_bytes;
 static int64_t rate_since;
+static int64_t told; /* when progress was told last */
 
 /* The pages gathered for one record: zeros among them are found when they are read. */
 static struct {
@@ -30,6 +31,7 @@ static struct wire_run table[WIRE_RUNS];
 
 void limit_rate(uint64_t bytes_per_second)
 {
+	told = monotonic_ms();
 	rate = bytes_per_second;
 	rate_bytes = 0;
 	rate_since = monotonic_ns();
@@ -60,7 +62,6 @@ static void keep_rate(uint64_t bytes)
 /* Tells the agent how far a long round is. */
 static void tell_progress(void)
 {
-	static int64_t told;
 	int64_t now = monotonic_ms();
 	if (now - told < 500)
 		return;
@@ -79,7 +80,7 @@ static void send_record(struct wire_record record, const struct iovec *data, siz
 	vector[1] = (struct iovec){ table, record.runs * sizeof *table };
 	if (count > 0)
 		memcpy(vector + 2, data, count * sizeof *data);
-	if (write_whole(WIRE_DESCRIPTOR, vector, 2 + count) < 0)
+	if (write_whole(vector, 2 + count) < 0)
 		fail(1, "the page stream broke: %s", strerror(errno));
 	sent.bytes += bytes;
 	tell_progress();

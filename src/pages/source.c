@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "../init/arguments.h"
+#include "../bulk/stream.h"
 #include "checksum.h"
 #include "container.h"
 #include "pages.h"
@@ -140,10 +141,16 @@ static void obey(char *line)
 int source(int argc, char **argv)
 {
 	char line[256];
-	if (argc != 2)
-		fail(2, "usage: rankshift-pages source CGROUP_DIR");
+	static struct stream connection;
+	if (argc != 2 && argc != 4)
+		fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT]");
 	container.cgroup = argv[1];
 	signal(SIGPIPE, SIG_IGN);
+	/* It is not killed with the agent: in the middle of arming that would harm a rank. Its input ends then. */
+	if (argc == 4) {
+		stream_connect(&connection, argv[2], argv[3]);
+		wire_through(&connection);
+	}
 	while (fgets(line, sizeof line, stdin) != NULL)
 		obey(line);
 	return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../init/arguments.h"
+#include "../bulk/stream.h"
 #include "pages.h"
 #include "store-file.h"
 #include "uapi.h"
@@ -13,19 +14,19 @@ static struct store_files files;
 static struct wire_run table[WIRE_RUNS];
 static char data[WIRE_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
 
-struct stream {
+struct intake {
 	uint64_t chain, records, pages, bytes;
 };
 
-static _Noreturn void corrupted(const struct stream *stream, const char *what)
+static _Noreturn void corrupted(const struct intake *stream, const char *what)
 {
 	fail(1, "the page stream is corrupted at byte %" PRIu64 " (record %" PRIu64 "): %s", stream->bytes, stream->records,
 	     what);
 }
 
-static void take_bytes(struct stream *stream, void *buffer, size_t length)
+static void take_bytes(struct intake *stream, void *buffer, size_t length)
 {
-	if (read_whole(WIRE_DESCRIPTOR, buffer, length) == 0)
+	if (read_whole(buffer, length) == 0)
 		return;
 	if (errno == EPIPE)
 		fail(1, "the page stream ended after %" PRIu64 " records, before its end mark", stream->records);
@@ -33,8 +34,9 @@ static void take_bytes(struct stream *stream, void *buffer, size_t length)
 }
 
 /* Lengths first, for what is read next; the contents count only after the checksum. */
-static void take_record(struct stream *stream, struct wire_record *record)
+static void take_record(struct intake *stream, struct wire_record *record)
 {
+	wait_for_record();
 	take_bytes(stream, record, sizeof *record);
 	if (record->kind < WIRE_HELLO || record->kind > WIRE_END || record->runs > WIRE_RUNS || record->pages > WIRE_PAGES)
 		corrupted(stream, "no record of pages");
@@ -49,7 +51,7 @@ static void take_record(struct stream *stream, struct wire_record *record)
 }
 
 /* A sender with a mistake must not write anywhere else: each run lies in user space and, in lists, behind the last. */
-static void check_runs(const struct stream *stream, const struct wire_record *record, uint64_t from)
+static void check_runs(const struct intake *stream, const struct wire_record *record, uint64_t from)
 {
 	uint64_t pages = 0;
 	for (uint32_t i = 0; i < record->runs; i++) {
@@ -69,7 +71,7 @@ static void check_runs(const struct stream *stream, const struct wire_record *re
 		corrupted(stream, "a table that does not fit its data");
 }
 
-static void store_pages(struct stream *stream, const struct wire_record *record)
+static void store_pages(struct intake *stream, const struct wire_record *record)
 {
 	struct store_file *file = make_file(&files, record->process);
 	const char *at = data;
@@ -87,14 +89,14 @@ static void store_pages(struct stream *stream, const struct wire_record *record)
 	stream->pages += record->pages;
 }
 
-static void keep(struct stream *stream, const struct wire_record *record)
+static void keep(struct intake *stream, const struct wire_record *record)
 {
 	struct store_file *file = make_file(&files, record->process);
 	check_runs(stream, record, file->kept_to);
 	keep_ranges(file, table, record->runs, record->kind == WIRE_KEEP_LAST);
 }
 
-static void reserve(struct stream *stream, const struct wire_record *record)
+static void reserve(struct intake *stream, const struct wire_record *record)
 {
 	if (record->runs == 0) {
 		printf("{\"reserved\":true}\n");
@@ -108,7 +110,7 @@ static void reserve(struct stream *stream, const struct wire_record *record)
 }
 
 /* Every process that the source has, no other, and as many pages of each as were sent. */
-static void check_totals(struct stream *stream, const struct wire_record *record)
+static void check_totals(struct intake *stream, const struct wire_record *record)
 {
 	if (record->runs != files.count)
 		corrupted(stream, "another number of processes at the end");
@@ -119,7 +121,7 @@ static void check_totals(struct stream *stream, const struct wire_record *record
 	}
 }
 
-static void greet(struct stream *stream)
+static void greet(struct intake *stream)
 {
 	struct wire_record record;
 	take_record(stream, &record);
@@ -129,14 +131,20 @@ static void greet(struct stream *stream)
 
 int store(int argc, char **argv)
 {
-	struct stream stream = { .chain = WIRE_START };
+	struct intake stream = { .chain = WIRE_START };
 	struct wire_record record;
-	if (argc != 2)
-		fail(2, "usage: rankshift-pages store DIR");
+	static struct stream connection;
+	if (argc != 2 && argc != 6)
+		fail(2, "usage: rankshift-pages store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE]");
 	files.directory = argv[1];
 	open_files(&files);
 	if (files.count > 0)
 		fail(1, "%s holds pages already", argv[1]);
+	if (argc == 6) {
+		end_with_parent();
+		stream_accept(&connection, argv[2], argv[3], argv[4], argv[5]);
+		wire_through(&connection);
+	}
 	greet(&stream);
 	do {
 		take_record(&stream, &record);

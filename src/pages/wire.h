@@ -41,10 +41,18 @@ struct wire_run {
 uint64_t wire_checksum(const struct wire_record *record, const struct wire_run *table, const struct iovec *data,
 		       size_t count, uint64_t seed);
 
+struct stream;
+
+/* From here on records go through that stream instead of WIRE_DESCRIPTOR. */
+void wire_through(struct stream *stream);
+
+/* Waits for the next record, however long. */
+void wait_for_record(void);
+
 /* Reads exactly that much. 0, or -1 with errno; end of file is EPIPE. */
-int read_whole(int fd, void *buffer, size_t length);
+int read_whole(void *buffer, size_t length);
 
 /* Writes all of it; changes the vector. 0, or -1 with errno. */
-int write_whole(int fd, struct iovec *vector, size_t count);
+int write_whole(struct iovec *vector, size_t count);
 
 #endif
