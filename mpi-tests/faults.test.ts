@@ -30,8 +30,12 @@ test('every fault at every point leaves one container, a job that goes on, and n
 });
 
 test('faults that are noticed before the move goes on, services that are told to stop, the agent of a peer', async (t) => {
-  const at = (fault: Fault, ...names: string[]) => names.map((name) => ({ fault, point: point(name) }));
+  const options = { strategy: 'stop-and-copy' } as const;
+  const at = (fault: Fault, ...names: string[]) => names.map((name) => ({ fault, point: point(name), options }));
   await strikeAll(t, [
+    ...at(faults.controller, 'controller-switching'),
+    ...at(faults.source, 'source-frozen', 'source-dumped', 'source-sent'),
+    ...at(faults.target, 'source-frozen', 'target-received', 'target-gate', 'target-committed'),
     ...at(faults.sourceLong, 'target-received', 'target-gate', 'target-committed', 'target-opened'),
     ...at(faults.linkLong, 'source-frozen', 'source-sent', 'target-gate', 'target-committed', 'source-committed'),
     ...at(faults.sourceStopped, 'source-frozen', 'source-dumped', 'source-removing', 'target-gate'),

@@ -143,7 +143,7 @@ test('plan changes nothing and names every reason; ps, show, nodes and their --j
   const record = await move(cluster(), container, { to: 'n3' });
   t.deepEqual(
     record.phases.map(({ name }) => name),
-    ['queued', 'preflight', 'preparing', 'switching', 'finishing', 'completed'],
+    ['queued', 'preflight', 'preparing', 'copying', 'switching', 'finishing', 'completed'],
   );
   t.is(record.requestedBy.name, 'alice');
   t.is(record.waitingFor, null);
@@ -197,6 +197,8 @@ test('cancel at any point before the commit: the container runs on at its source
   await job.untilPrinted(/progress/);
   for (const [where, node] of [
     ['target-preparing', 'n3'],
+    ['source-copying', 'n2'],
+    ['source-copied', 'n2'],
     ['source-before-freeze', 'n2'],
     ['source-held', 'n2'],
     ['target-gate', 'n3'],

@@ -127,6 +127,12 @@ const keys = {
     allowed: 'milliseconds',
     about: 'how long an interrupted migration waits for an agent before it needs an operator',
   },
+  LazyMemory: {
+    schema: yesNo,
+    fallback: 'yes',
+    allowed: 'yes or no',
+    about: 'live pre-copy and lazy population, where the kernel allows',
+  },
   Wake: {
     schema: yesNo,
     fallback: 'yes',

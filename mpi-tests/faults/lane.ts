@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../src/migration/machine.ts';
-import type { MigrationRecord } from '../../src/migration/record.ts';
+import type { MigrationRecord, Strategy } from '../../src/migration/record.ts';
 import { healLink } from '../../src/testbed/index.ts';
 import type { Cluster } from '../support/cluster.ts';
 import { type Job, submitRun } from '../support/job.ts';
@@ -30,6 +30,8 @@ export interface Row {
 export interface StrikeOptions {
   index?: number;
   again?: Point | undefined;
+  /** @defaultValue pre-copy */
+  strategy?: Strategy;
 }
 
 const finalMs = 60_000;
@@ -58,7 +60,11 @@ export class Lane {
    * @param index of the container that moves @defaultValue 1
    * @param again where an agent that clears up after the strike is killed once more
    */
-  async strike(fault: Fault, point: Point, { index = 1, again }: StrikeOptions = {}): Promise<Row> {
+  async strike(
+    fault: Fault,
+    point: Point,
+    { index = 1, again, strategy = 'pre-copy' }: StrikeOptions = {},
+  ): Promise<Row> {
     const started = performance.now();
     const name = again === undefined ? point.name : `${point.name}, ${again.name}`;
     const row: Row = { fault: fault.name, point: name, state: '-', error: '', lines: [], seconds: 0, wrong: [] };
@@ -66,7 +72,7 @@ export class Lane {
     try {
       const parts = await this.parts(index);
       watch.start();
-      const record = await this.#move(fault, point, parts, { index, again }, watch);
+      const record = await this.#move(fault, point, parts, { index, again, strategy }, watch);
       row.state = record.state;
       row.error = record.error === null ? '' : `${record.error.code} ${record.error.message}`;
       row.lines = record.error?.lines ?? [];
@@ -95,14 +101,14 @@ export class Lane {
     fault: Fault,
     point: Point,
     parts: Parts,
-    { index, again }: { index: number; again: Point | undefined },
+    { index, again, strategy }: { index: number; again: Point | undefined; strategy: Strategy },
     watch: CopyWatch,
   ): Promise<MigrationRecord> {
     const place = (one: Point) => (one.at === 'controller' ? 'ctl' : parts[one.at]);
     const armed = again === undefined ? [point] : [point, again];
     for (const one of armed) setBreakpoint(this.cluster, place(one), one.name);
     try {
-      const { id } = await request(this.cluster, this.job.container(index), { to: parts.target });
+      const { id } = await request(this.cluster, this.job.container(index), { to: parts.target, strategy });
       watch.expect(id, parts.target);
       await untilHit(this.cluster, place(point), point.name);
       const undo = await fault.strike(this.cluster, parts, id);

@@ -11,8 +11,10 @@ const before = [
   'controller-preparing',
   'target-preparing',
   'target-prepared',
-  'controller-switching',
+  'controller-copying',
   'source-connect',
+  'source-copying',
+  'source-copied',
   'source-before-freeze',
   'source-frozen',
   'source-held',
@@ -45,9 +47,11 @@ export const points: readonly Point[] = [
 /** Points that only a part of the way back, or an agent that clears up, comes to. */
 const onTheWayBack = ['source-resuming', 'target-clearing'];
 const clearingUp = ['target-resolving'];
+/** Where nothing is copied before the freeze, the switch begins at once. */
+const ofStopAndCopy = ['controller-switching'];
 
 const others: readonly Point[] = [
-  ...onTheWayBack.map((name) => ({ name, at: placeOf(name), committed: false })),
+  ...[...onTheWayBack, ...ofStopAndCopy].map((name) => ({ name, at: placeOf(name), committed: false })),
   ...clearingUp.map((name) => ({ name, at: placeOf(name), committed: true })),
 ];
 

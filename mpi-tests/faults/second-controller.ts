@@ -26,9 +26,9 @@ export async function startSecondController(cluster: Cluster): Promise<{ end: ()
   return { end };
 }
 
-/** Sets a key of the configuration on the management node; takes effect with the next start of the controller. */
-export function configure(cluster: Cluster, key: string, value: string | null): void {
-  const file = cluster.testbed.path('ctl', configFile);
+/** Sets a key of a node's configuration; takes effect with the next start of its services. */
+export function configure(cluster: Cluster, key: string, value: string | null, node = 'ctl'): void {
+  const file = cluster.testbed.path(node, configFile);
   const lines = readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => !line.startsWith(`${key}=`));

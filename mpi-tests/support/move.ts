@@ -1,5 +1,5 @@
 import type { ContainerRecord } from '../../src/migration/container.ts';
-import type { MigrationRecord } from '../../src/migration/record.ts';
+import type { MigrationRecord, Strategy } from '../../src/migration/record.ts';
 import { containersAnswer, errorAnswer, migrationAnswer, parseAnswer } from './answers.ts';
 import type { Cluster } from './cluster.ts';
 import { until } from './until.ts';
@@ -7,16 +7,18 @@ import { until } from './until.ts';
 export interface MoveOptions {
   to?: string;
   clock?: 'continuous' | 'frozen';
+  strategy?: Strategy | 'auto';
   /** @defaultValue alice */
   user?: string;
 }
 
-function migrateArgv(container: string, { to, clock }: MoveOptions): string[] {
+function migrateArgv(container: string, { to, clock, strategy }: MoveOptions): string[] {
   return [
     'migrate',
     container,
     ...(to === undefined ? [] : ['--to', to]),
     ...(clock === undefined ? [] : ['--clock', clock]),
+    ...(strategy === undefined ? [] : ['--strategy', strategy]),
     '--json',
   ];
 }

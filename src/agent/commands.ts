@@ -23,7 +23,10 @@ type Handlers = {
 export const handlers: Handlers = {
   launch: (context, { facts, places }) => launch(context, facts, places),
   teardown: async (context, { container }) => {
+    const local = await readLocalContainer(context.config, container);
+    const alive = local === null || (await findInit(local.facts.job, local.facts.index)) !== null;
     await removeContainer(context, container);
+    return { alive };
   },
   signal: async (context, { container, signal }) => {
     const local = await readLocalContainer(context.config, container);

@@ -12,7 +12,7 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
   const { config, log, instance } = context;
   // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
   const cpuFlags = (await cpuFeatures()).flags;
-  const pages = await probePages(pagesProgramOf(config));
+  const pages = config.lazyMemory ? await probePages(pagesProgramOf(config)) : { ok: false, reason: 'LazyMemory=no' };
   if (!pages.ok) log.warn({ reason: pages.reason }, 'moves freeze a container for as long as its memory takes');
   let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
   const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(

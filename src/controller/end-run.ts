@@ -1,3 +1,4 @@
+import { teardownResultSchema } from '../migration/commands.ts';
 import { isFinal } from '../migration/machine.ts';
 import { abortSwitch, listContainers, removeContainer, setContainerState } from '../store/containers.ts';
 import { applyEvent, listActiveMigrations } from '../store/migrations.ts';
@@ -12,18 +13,22 @@ const pauseMs = 50;
  * Ends the run of a job: every rank container is removed from its node, wherever it moved to, then the records.
  * A migration under way is called off first. What a dead agent keeps, it removes itself when it comes back, since the
  * records say that the container is no more. Idempotent.
+ * @returns containers that had died before, and on which node. Not container 0: its end is the program's own.
  */
-export async function endRun(context: ControllerContext, job: number): Promise<void> {
+export async function endRun(context: ControllerContext, job: number): Promise<{ id: string; node: string }[]> {
   const { redis, log } = context;
   const run = await readRun(redis, job);
   if (run !== null) await updateRun(redis, { ...run, state: 'ending' });
   await endMoves(context, job);
   const containers = (await listContainers(redis)).filter((container) => container.job === job);
+  const lost: { id: string; node: string }[] = [];
   await Promise.all(
-    containers.map(async ({ id, owner }) => {
+    containers.map(async ({ id, index, owner }) => {
       await setContainerState(redis, id, 'ended');
       try {
-        await context.commands.send(owner, 'teardown', { container: id }, { timeoutMs: 30_000, container: id });
+        const options = { timeoutMs: 30_000, container: id };
+        const answer = await context.commands.send(owner, 'teardown', { container: id }, options);
+        if (!teardownResultSchema.parse(answer).alive && index > 0) lost.push({ id, node: owner });
       } catch (error) {
         log.warn(
           { container: id, node: owner, error: (error as Error).message },
@@ -34,7 +39,8 @@ export async function endRun(context: ControllerContext, job: number): Promise<v
     }),
   );
   await removeRun(redis, job);
-  if (run !== null) log.info({ job }, 'run ended');
+  if (run !== null) log.info({ job, lost }, 'run ended');
+  return lost;
 }
 
 /**
@@ -49,7 +55,8 @@ async function endMoves(context: ControllerContext, job: number): Promise<void> 
   };
   for (const { id } of await moves()) {
     const { state, epoch, container } = await applyEvent(redis, id, { type: 'cancel-requested', at: Date.now() });
-    if (state === 'switching' && epoch !== null) await abortSwitch(redis, { container, migration: id, epoch });
+    if (['copying', 'switching'].includes(state) && epoch !== null)
+      await abortSwitch(redis, { container, migration: id, epoch });
   }
   const deadline = Date.now() + movesMs;
   for (let left = await moves(); left.length > 0; left = await moves()) {

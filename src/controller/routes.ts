@@ -183,12 +183,22 @@ async function* followRun(
   attached.add(job);
   try {
     for await (const event of streamOutput(context, credentials, job, request.query, request.signal)) {
-      if (event.type === 'exit') await endRun(context, job);
-      yield event;
+      if (event.type !== 'exit') {
+        yield event;
+        continue;
+      }
+      const lost = await endRun(context, job);
+      for (const { id, node } of lost) yield message(`rankshift: container ${id} was lost on ${node}\n`);
+      // mpirun may end with 0 although it had to give the job up.
+      yield { type: 'exit', code: lost.length > 0 && event.code === 0 ? 1 : event.code };
     }
   } finally {
     attached.delete(job);
   }
+}
+
+function message(text: string): OutputEvent {
+  return { type: 'output', stdout: '', stderr: Buffer.from(text).toString('base64') };
 }
 
 async function moveOf(context: ControllerContext, caller: Caller, body: z.infer<typeof moveSchema>) {

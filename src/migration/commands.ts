@@ -122,6 +122,9 @@ export const inspectResultSchema = z.object({
 });
 export type InspectResult = z.infer<typeof inspectResultSchema>;
 
+/** `alive`: its PID 1 ran until now, or nothing of it was here. */
+export const teardownResultSchema = z.object({ alive: z.boolean() });
+
 export const probeResultSchema = z.object({ missingLayers: z.array(z.string()) });
 
 /** What a node found when it was asked to settle a migration. */

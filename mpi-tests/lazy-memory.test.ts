@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { configure } from './faults/second-controller.ts';
+import { endedVerified, submitRun } from './support/job.ts';
+import { move, request, showMigration, untilState } from './support/move.ts';
+import { clearBreakpoint, killService, setBreakpoint, untilHit } from './support/service.ts';
+import { until } from './support/until.ts';
+import { useCluster } from './support/use-cluster.ts';
+
+/** Memory that comes after the container: who dies then, and what moves where a kernel cannot do it. */
+const cluster = useCluster(test, 'lazy');
+const memhog = '/opt/rankshift-tests/bin/memhog';
+
+/** Process ids, inside the node, of the page servers: the guard first, then the one that fills in. */
+async function pageServers(node: string): Promise<number[]> {
+  const { stdout } = await cluster().testbed.exec(node, ['pgrep', '-f', 'rankshift-pages serve'], { allow: 'any' });
+  return stdout.split('\n').filter(Boolean).map(Number);
+}
+
+/** A move that stands at its gate with a page server that does not work. */
+async function moveWithStoppedServer() {
+  const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
+  await job.untilPrinted(/"event":"progress"/, 2);
+  setBreakpoint(cluster(), 'n3', 'target-gate');
+  const { id } = await request(cluster(), job.container(1), { to: 'n3' });
+  await untilHit(cluster(), 'n3', 'target-gate');
+  const servers = await pageServers('n3');
+  return { job, id, servers };
+}
+
+for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
+  test(`${strategy}: twenty moves of a rank that writes all over its memory lose not one page`, async (t) => {
+    t.timeout(240_000);
+    const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 128 --step-ms 5 --dirty-percent 20`);
+    await job.untilPrinted(/"event":"progress"/, 2);
+    const downtimes: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      const { result } = await move(cluster(), job.container(1), { strategy });
+      downtimes.push(Math.round(result?.downtimeMs ?? 0));
+    }
+    t.log(`downtimes, ms: ${downtimes.join(' ')}`);
+    t.deepEqual(await job.finish(), endedVerified);
+  });
+}
+
+test('a page server that is killed takes the container with it, never lets it run on without its memory', async (t) => {
+  t.timeout(120_000);
+  const { job, id, servers } = await moveWithStoppedServer();
+  t.is(servers.length, 2);
+  const [, worker = 0] = servers;
+  await cluster().output('n3', ['kill', '-STOP', String(worker)]);
+  clearBreakpoint(cluster(), 'n3', 'target-gate');
+  await untilState(cluster(), id, ['finishing', 'completed']);
+  await sleep(500);
+  await cluster().output('n3', ['kill', '-KILL', String(worker)]);
+  const end = await job.untilEnded(30_000);
+  t.is(end.state, 'FAILED', job.all);
+  t.regex(job.stderr, /container \d+\.1 was lost on n3/);
+  t.notRegex(job.all, /VERIFICATION/);
+  const record = await untilState(cluster(), id, ['completed', 'rolled-back', 'needs-operator']);
+  t.is(record.state, 'completed');
+});
+
+test('an agent that is killed while memory is filled in: the server works on, the move ends well', async (t) => {
+  t.timeout(120_000);
+  const { job, id, servers } = await moveWithStoppedServer();
+  const [, worker = 0] = servers;
+  await cluster().output('n3', ['kill', '-STOP', String(worker)]);
+  clearBreakpoint(cluster(), 'n3', 'target-gate');
+  await untilState(cluster(), id, ['finishing']);
+  await killService(cluster(), 'n3', 'agent');
+  await sleep(1500);
+  t.deepEqual(await pageServers('n3'), servers);
+  t.is((await showMigration(cluster(), id)).state, 'finishing');
+  await cluster().output('n3', ['kill', '-CONT', String(worker)]);
+  const record = await untilState(cluster(), id, ['completed', 'rolled-back', 'needs-operator']);
+  t.is(record.state, 'completed');
+  await until('the server has ended', async () => (await pageServers('n3')).length === 0);
+  t.deepEqual(await job.finish(), endedVerified);
+});
+
+test('a target that cannot fill in memory lazily takes the container in one piece', async (t) => {
+  t.timeout(120_000);
+  const file = cluster().testbed.path('n3', '/etc/rankshift/rankshift.conf');
+  const before = readFileSync(file, 'utf8');
+  configure(cluster(), 'LazyMemory', 'no', 'n3');
+  await killService(cluster(), 'n3', 'agent');
+  await cluster().untilReady();
+  const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
+  await job.untilPrinted(/"event":"progress"/, 2);
+  for (let i = 0; i < 4; i++) {
+    const { plan, result } = await move(cluster(), job.container(1));
+    t.is(plan?.lazy, false);
+    t.is(plan?.strategy, 'stop-and-copy');
+    t.is(result?.copy, null);
+  }
+  const refused = await cluster().rankshift(['plan', job.container(1), '--strategy', 'pre-copy'], { user: 'alice' });
+  t.is(refused.exitCode, 3);
+  t.regex(refused.stdout, /no-pre-copy: .* n3/);
+  t.deepEqual(await job.finish(), endedVerified);
+  configure(cluster(), 'LazyMemory', null, 'n3');
+  t.is(readFileSync(file, 'utf8'), before);
+});
