@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { run } from '../src/process/run.ts';
 import { configure } from './faults/second-controller.ts';
 import { endedVerified, submitRun } from './support/job.ts';
 import { move, request, showMigration, untilState } from './support/move.ts';
@@ -43,6 +45,22 @@ for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
     t.deepEqual(await job.finish(), endedVerified);
   });
 }
+
+test('a program that maps, unmaps, forks, moves and writes at random finds its memory right after every move', async (t) => {
+  t.timeout(240_000);
+  const program = join(cluster().testbed.paths.homeDir, 'alice', 'stress');
+  await run('gcc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-static', '-pthread', '-o', program, 'src/pages/stress.c']);
+  const job = await submitRun(cluster(), '/home/alice/stress 60 7');
+  await job.untilPrinted(/ready/, 2);
+  const ended = job.untilEnded(120_000);
+  let moves = 0;
+  for (const until = Date.now() + 50_000; Date.now() < until; moves++) await move(cluster(), job.container(moves % 2));
+  t.log(`${moves} moves`);
+  t.deepEqual(await ended, { state: 'COMPLETED', exitCode: 0, signal: 0 }, job.all);
+  // Its children that start it anew say so too.
+  t.true(job.lines(/^good$/).length >= 2);
+  t.true(moves >= 15);
+});
 
 test('a page server that is killed takes the container with it, never lets it run on without its memory', async (t) => {
   t.timeout(120_000);

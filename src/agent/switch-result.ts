@@ -7,21 +7,6 @@ import type { ControlLink } from './control-link.ts';
 /** How long the target may take from its commit to the running container. */
 const runningDeadlineMs = 60_000;
 
-export function emptyResult(): SwitchResult {
-  return {
-    outcome: 'rolled-back',
-    downtimeMs: null,
-    stallMs: null,
-    drain: null,
-    bytes: null,
-    criu: null,
-    clock: null,
-    copy: null,
-    timeline: [],
-    error: null,
-  };
-}
-
 export async function addSourceStats(result: SwitchResult, workDir: string): Promise<void> {
   const dump = await readStats(workDir).catch(() => ({}));
   result.criu = { dump, restore: result.criu?.restore ?? {} };

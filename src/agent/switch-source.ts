@@ -5,7 +5,7 @@ import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
-import type { SwitchResult } from '../migration/record.ts';
+import { type SwitchResult, unmeasured } from '../migration/record.ts';
 import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
 import type { PageSource } from '../pages/page-source.ts';
@@ -29,10 +29,12 @@ import { sendImages } from './send-images.ts';
 import { connectMemory, type MemoryStream } from './send-pages.ts';
 import { settleSource } from './settle-source.ts';
 import { connectFor, connectSwitch, type SwitchConnections } from './switch-connections.ts';
-import { addSourceStats, addTargetView, emptyResult } from './switch-result.ts';
+import { addSourceStats, addTargetView } from './switch-result.ts';
 
 /** A container may grow between its plan and its freeze; the size is a limit, not an allocation. */
 const imageFactor = 2;
+/** How long the target's reason is waited for; the container may be frozen. */
+const reasonMs = 200;
 /** Room for what CRIU writes beside the pages. */
 const metadataBytes = 1_073_741_824;
 
@@ -79,7 +81,7 @@ export async function switchSource(
 }
 
 class SourceRun {
-  readonly result: SwitchResult = emptyResult();
+  readonly result: SwitchResult = { ...unmeasured };
   readonly context: AgentContext;
   readonly order: SwitchOrder;
   readonly timeline: Timeline;
@@ -111,7 +113,7 @@ class SourceRun {
       await this.#breakpoint('committed');
       result.outcome = 'committed';
     } catch (error) {
-      result.error = RankshiftError.from(error).toJSON();
+      result.error = (await this.#reason(error)).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
     this.#memory?.end();
@@ -133,6 +135,14 @@ class SourceRun {
     this.#connections?.close();
     if (result.outcome === 'rolled-back') await unmountMigration(context.config, order.migration);
     result.timeline = [...timeline.entries, ...result.timeline].sort((a, b) => a.at - b.at);
+  }
+
+  /** A stream breaks where the target gives up, and the target's word says why; it comes a moment later. */
+  async #reason(error: unknown): Promise<RankshiftError> {
+    const known = RankshiftError.from(error);
+    if (known.code !== 'E_LINK' || this.#link === null) return known;
+    const late = new Promise<RankshiftError>((resolve) => setTimeout(() => resolve(known), reasonMs));
+    return await Promise.race([this.#link.failed.catch((told: unknown) => RankshiftError.from(told)), late]);
   }
 
   /** What runs while the ranks run. */

@@ -11,6 +11,7 @@ const nodeSchema = z.object({
   containers: z.number(),
   memoryAvailableBytes: z.number(),
   criuOk: z.boolean(),
+  pagesOk: z.boolean(),
   kernel: z.string(),
 });
 
@@ -34,10 +35,13 @@ export function nodesCommand(): Command {
         String(node.containers),
         node.agentAlive ? formatBytes(node.memoryAvailableBytes) : '-',
         node.agentAlive ? (node.criuOk ? 'ok' : 'failed') : '-',
+        node.agentAlive ? (node.pagesOk ? 'yes' : 'no') : '-',
         node.kernel,
       ]);
       console.log(
-        table(['NODE', 'AGENT', 'SLURM', 'CONTAINERS', 'MEMORY', 'CRIU', 'KERNEL'], rows, { noHeader: !header }),
+        table(['NODE', 'AGENT', 'SLURM', 'CONTAINERS', 'MEMORY', 'CRIU', 'PRECOPY', 'KERNEL'], rows, {
+          noHeader: !header,
+        }),
       );
     });
 }

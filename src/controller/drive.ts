@@ -2,20 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
-import { type MigrationRecord, type Plan, type SwitchResult, switchResultSchema } from '../migration/record.ts';
+import { type MigrationRecord, type SwitchResult, switchResultSchema, unmeasured } from '../migration/record.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
 import { addCostSample } from '../store/costs.ts';
-import { applyEvent, forgetActive, listActiveMigrations, readMigration } from '../store/migrations.ts';
+import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
-import { agentAddress } from './node-facts.ts';
-import { containerPlaces, peerAgents } from './places.ts';
+import { containerPlaces } from './places.ts';
 import { preflight } from './preflight.ts';
 import { settle, settleTarget, untilDone } from './settle.ts';
+import { switchOrder } from './switch-order.ts';
+import { untilTurn } from './until-turn.ts';
 import { whyCancelled } from './why-cancelled.ts';
-
-/** How often a migration looks whether those before it have ended. */
-const turnMs = 100;
 
 /**
  * Drives one migration from where its record stands to its end. The path of a move, top to bottom; each step writes
@@ -65,7 +63,7 @@ const waiting = (apply: Apply) => (reason: string | null) => apply({ type: 'wait
 async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
-  await untilTurn(context, start, apply);
+  await untilTurn(context, start, waiting(apply));
   await lockContainer(context.redis, start.container, id);
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
@@ -137,18 +135,7 @@ async function decide(
 ): Promise<void> {
   const outcome = await settle(context, record, waiting(apply));
   const error = cause ?? new RankshiftError('E_AGENT', 'the switch was interrupted', { phase: 'switching' });
-  const result: SwitchResult = {
-    outcome,
-    downtimeMs: null,
-    stallMs: null,
-    drain: null,
-    bytes: null,
-    criu: null,
-    clock: null,
-    copy: null,
-    timeline: [],
-    error: outcome === 'committed' ? null : error.toJSON(),
-  };
+  const result = { ...unmeasured, outcome, error: outcome === 'committed' ? null : error.toJSON() };
   await conclude(context, record, result, apply);
 }
 
@@ -221,23 +208,6 @@ async function giveUp(
   });
 }
 
-/** Containers of one job move one after another, in the order of the requests. */
-async function untilTurn(context: ControllerContext, { id, job }: MigrationRecord, apply: Apply): Promise<void> {
-  const before = async () => {
-    const active = await listActiveMigrations(context.redis);
-    return active.find((other) => other.job === job && Number(other.id) < Number(id));
-  };
-  let told = '';
-  for (let other = await before(); other !== undefined; other = await before()) {
-    const { cancelRequested } = await readMigration(context.redis, id);
-    if (cancelRequested || context.stopping.aborted) return;
-    const reason = `migration ${other.id} of the same job`;
-    if (reason !== told) await waiting(apply)(reason);
-    told = reason;
-    await new Promise((resolve) => setTimeout(resolve, turnMs));
-  }
-}
-
 async function cancelled(
   context: ControllerContext,
   id: string,
@@ -255,31 +225,4 @@ async function sourceOf({ redis }: ControllerContext, id: string): Promise<{ sou
   const container = (await listContainers(redis)).find((record) => record.id === id);
   if (container === undefined) throw new RankshiftError('E_JOB_ENDED', `container ${id} has ended`);
   return { source: container.owner, epoch: container.epoch };
-}
-
-async function switchOrder(
-  context: ControllerContext,
-  record: MigrationRecord,
-  { source, memoryBytes, strategy, lazy, link }: Plan,
-  target: string,
-  epoch: number,
-): Promise<SwitchOrder> {
-  const [sourceAddress, targetAddress, peers] = await Promise.all([
-    agentAddress(context, source),
-    agentAddress(context, target),
-    peerAgents(context, record.job, [source, target]),
-  ]);
-  return {
-    migration: record.id,
-    container: record.container,
-    epoch,
-    source: sourceAddress,
-    target: targetAddress,
-    peers,
-    clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
-    memoryBytes: Math.ceil(memoryBytes),
-    strategy,
-    lazy,
-    roundTripMs: link?.roundTripMs ?? 0,
-  };
 }

@@ -119,12 +119,10 @@ export function nextRound(
   if (last === undefined) return { go: true };
   if (made.length >= mostRounds) return { go: false, why: `${mostRounds} rounds were made` };
   // What a round sends is what was written while the one before went; what is left now was written while it went itself.
-  const written = before === undefined ? null : (last.bytes / before.ms) * last.ms;
-  const left = written ?? last.bytes;
   if (before === undefined) return { go: true };
+  const left = (last.bytes / before.ms) * last.ms;
   if (left <= enoughBytes) return { go: false, why: 'what is left goes within the downtime wanted' };
-  const bytesPerMs = last.bytes / last.ms;
-  if (last.bytes <= bytesPerMs * roundSeconds * 1000) return { go: false, why: 'a round costs more than its bytes' };
+  if (last.ms <= roundSeconds * 1000) return { go: false, why: 'a round costs more than its bytes' };
   if (last.bytes > worthwhile * before.bytes) return { go: false, why: 'the ranks write as fast as rounds can send' };
   return { go: true };
 }

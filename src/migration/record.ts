@@ -148,6 +148,20 @@ export const switchResultSchema = z.object({
 });
 export type SwitchResult = z.infer<typeof switchResultSchema>;
 
+/** The result of a switch of which nothing is known but that it did not commit. */
+export const unmeasured: SwitchResult = {
+  outcome: 'rolled-back',
+  downtimeMs: null,
+  stallMs: null,
+  drain: null,
+  bytes: null,
+  criu: null,
+  clock: null,
+  copy: null,
+  timeline: [],
+  error: null,
+};
+
 export const migrationRecordSchema = z.object({
   version: z.literal(1),
   /** Grows by one with each write; the compare in compare-and-set. */

@@ -4,6 +4,7 @@ import { clock } from './clock.ts';
 import { criu } from './criu.ts';
 import { hooks } from './hooks.ts';
 import { kernel } from './kernel.ts';
+import { lazyMemory } from './lazy-memory.ts';
 import { munge } from './munge.ts';
 import { names } from './names.ts';
 import { network } from './network.ts';
@@ -22,6 +23,7 @@ export const checks: readonly Check[] = [
   network,
   programs,
   criu,
+  lazyMemory,
   storage,
   names,
   clock,

@@ -1,0 +1,33 @@
+import type { SwitchOrder } from '../migration/commands.ts';
+import type { MigrationRecord, Plan } from '../migration/record.ts';
+import type { ControllerContext } from './context.ts';
+import { agentAddress } from './node-facts.ts';
+import { peerAgents } from './places.ts';
+
+/** What the source agent is told of a switch. @throws RankshiftError E_AGENT where a node of it does not answer. */
+export async function switchOrder(
+  context: ControllerContext,
+  record: MigrationRecord,
+  { source, memoryBytes, strategy, lazy, link }: Plan,
+  target: string,
+  epoch: number,
+): Promise<SwitchOrder> {
+  const [sourceAddress, targetAddress, peers] = await Promise.all([
+    agentAddress(context, source),
+    agentAddress(context, target),
+    peerAgents(context, record.job, [source, target]),
+  ]);
+  return {
+    migration: record.id,
+    container: record.container,
+    epoch,
+    source: sourceAddress,
+    target: targetAddress,
+    peers,
+    clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
+    memoryBytes: Math.ceil(memoryBytes),
+    strategy,
+    lazy,
+    roundTripMs: link?.roundTripMs ?? 0,
+  };
+}
