@@ -13,7 +13,11 @@ test('what runs out or fails on the way is quoted, the container runs on, and so
   const lane = await Lane.start(cluster());
   const rows = [
     {
-      row: await lane.strike(resources.targetMemory, point('source-before-freeze')),
+      row: await lane.strike(resources.targetMemory, point('source-copying')),
+      ...{ state: 'rolled-back', error: /^E_TARGET_FULL .*no space left on device/i },
+    },
+    {
+      row: await lane.strike(resources.targetMemory, point('source-connect'), { strategy: 'stop-and-copy' }),
       ...{ state: 'rolled-back', error: /^E_TARGET_FULL .*no space left on device/i },
     },
     {

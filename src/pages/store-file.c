@@ -92,7 +92,8 @@ static void write_at(int fd, const void *data, size_t length, uint64_t offset)
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			fail(1, "cannot store pages: %s", strerror(written == 0 ? ENOSPC : errno));
+			fail(written == 0 || errno == ENOSPC || errno == ENOMEM ? 3 : 1, "cannot store pages: %s",
+			     strerror(written == 0 ? ENOSPC : errno));
 		at += (size_t)written;
 	}
 }

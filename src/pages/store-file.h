@@ -29,7 +29,7 @@ struct store_files {
 	size_t count, room;
 };
 
-/* Opens every file of a store. Fails for good where that is not possible, as all of these. */
+/* Opens every file of a store. Fails for good where that is not possible, as all of these; code 3 where it is full. */
 void open_files(struct store_files *files);
 
 /* The file of a process, NULL where there is none. */
