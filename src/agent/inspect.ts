@@ -8,6 +8,7 @@ import { directorySize } from './directory-size.ts';
 import { readLocalContainer } from './files.ts';
 import { measureLink } from './link.ts';
 import { describeLocal, pagesProgramOf } from './local-handle.ts';
+import { inspectionTurn } from './tracker-turns.ts';
 
 /** Long enough to see an iteration of most programs, short enough to be waited for. */
 const sampleMs = 200;
@@ -18,15 +19,20 @@ export async function inspect(
   container: string,
   target: AgentAddress | null,
 ): Promise<InspectResult> {
-  const local = await readLocalContainer(context.config, container);
+  const { config } = context;
+  const local = await readLocalContainer(config, container);
   if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
   const handle = await describeLocal(context, local.facts);
   const pids = await processesOf(handle.cgroup);
-  const [found, upperBytes, link, writes] = await Promise.all([
-    inspectProcesses(pids),
+  const [[found, writes], upperBytes, link] = await Promise.all([
+    inspectionTurn(context, container, async (mayTrack) => {
+      const looked = await inspectProcesses(pids);
+      // Only with a link to compare it with.
+      if (!mayTrack || target === null) return [looked, null] as const;
+      return [looked, await sampleWrites(pagesProgramOf(config), handle.cgroup, sampleMs).catch(() => null)] as const;
+    }),
     directorySize(handle.upper),
     target === null ? null : measureLink(context, target).catch((error: Error) => error),
-    target === null ? null : sampleWrites(pagesProgramOf(context.config), handle.cgroup, sampleMs).catch(() => null),
   ]);
   return {
     facts: local.facts,

@@ -30,6 +30,7 @@ import { connectMemory, type MemoryStream } from './send-pages.ts';
 import { settleSource } from './settle-source.ts';
 import { connectFor, connectSwitch, type SwitchConnections } from './switch-connections.ts';
 import { addSourceStats, addTargetView } from './switch-result.ts';
+import { copyTurn } from './tracker-turns.ts';
 
 /** A container may grow between its plan and its freeze; the size is a limit, not an allocation. */
 const imageFactor = 2;
@@ -93,6 +94,7 @@ class SourceRun {
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
   #copiedBytes = 0;
+  #endCopy: () => void = () => undefined;
   /** Programs that wait for the freeze. */
   #armed: { drain: Armed; hold: Armed } | null = null;
 
@@ -117,6 +119,7 @@ class SourceRun {
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
     this.#memory?.end();
+    this.#endCopy();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
@@ -171,6 +174,7 @@ class SourceRun {
   /** Rounds over the memory while the ranks run, as many as the model finds worth it. */
   async copy(source: PageSource, link: ControlLink): Promise<void> {
     const { context, order, timeline, result } = this;
+    this.#endCopy = await copyTurn(context, order.container);
     await this.#breakpoint('copying');
     result.copy = await link.race(copyRounds(context, order, source, timeline));
     this.#copiedBytes = result.copy.rounds.reduce((sum, { bytes }) => sum + bytes, 0);
