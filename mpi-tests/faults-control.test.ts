@@ -37,7 +37,7 @@ test('a driver that was taken for dead and comes back changes nothing', async (t
       const watch = new CopyWatch(cluster(), lane.job.id, 1);
       watch.start();
       setBreakpoint(cluster(), 'ctl', at);
-      const { id } = await request(cluster(), lane.job.container(1), { to: parts.target });
+      const { id } = await request(cluster(), lane.job.container(1), { to: parts.target, strategy: 'stop-and-copy' });
       watch.expect(id, parts.target);
       // As a driver whose machine stands still: it holds no lease any more, and knows nothing of it.
       const pid = String(await untilHit(cluster(), 'ctl', at));

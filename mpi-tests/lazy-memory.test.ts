@@ -98,6 +98,36 @@ test('an agent that is killed while memory is filled in: the server works on, th
   t.deepEqual(await job.finish(), endedVerified);
 });
 
+test('limits: a downtime that cannot be kept is refused, rounds keep to the bandwidth, and a copy is called off at once', async (t) => {
+  t.timeout(120_000);
+  const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
+  await job.untilPrinted(/"event":"progress"/, 2);
+  const container = job.container(1);
+  await move(cluster(), container);
+  const plan = (...options: string[]) => cluster().rankshift(['plan', container, ...options]);
+  const refused = await plan('--max-downtime', '1ms');
+  t.is(refused.exitCode, 3, refused.stdout);
+  t.regex(refused.stdout, /max-downtime: a downtime of \d+ ms is predicted, more than 1 ms/);
+  t.is((await plan('--max-downtime', '1ms', '--force')).exitCode, 0);
+  t.is((await plan('--max-downtime', 'soon')).exitCode, 2);
+
+  const { result } = await move(cluster(), container, { strategy: 'pre-copy', more: ['--bandwidth', '20M'] });
+  const [first] = result?.copy?.rounds ?? [];
+  t.true((first?.bytes ?? 0) > 60 * 2 ** 20);
+  const rate = (first?.bytes ?? 0) / (first?.ms ?? 1) / 1000;
+  t.true(rate > 15 && rate < 23, `${rate} MB/s`);
+
+  const { id } = await request(cluster(), container, { strategy: 'pre-copy', more: ['--bandwidth', '5M'] });
+  await untilState(cluster(), id, ['copying']);
+  await sleep(1500);
+  const before = performance.now();
+  t.is((await cluster().rankshift(['cancel', id])).exitCode, 0);
+  t.is((await untilState(cluster(), id, ['cancelled', 'completed', 'rolled-back'])).state, 'cancelled');
+  t.log(`called off after ${Math.round(performance.now() - before)} ms`);
+  t.true(performance.now() - before < 5000);
+  t.deepEqual(await job.finish(), endedVerified);
+});
+
 test('a target that cannot fill in memory lazily takes the container in one piece', async (t) => {
   t.timeout(120_000);
   const file = cluster().testbed.path('n3', '/etc/rankshift/rankshift.conf');

@@ -8,17 +8,20 @@ export interface MoveOptions {
   to?: string;
   clock?: 'continuous' | 'frozen';
   strategy?: Strategy | 'auto';
+  /** Further options of `rankshift migrate`. */
+  more?: readonly string[];
   /** @defaultValue alice */
   user?: string;
 }
 
-function migrateArgv(container: string, { to, clock, strategy }: MoveOptions): string[] {
+function migrateArgv(container: string, { to, clock, strategy, more = [] }: MoveOptions): string[] {
   return [
     'migrate',
     container,
     ...(to === undefined ? [] : ['--to', to]),
     ...(clock === undefined ? [] : ['--clock', clock]),
     ...(strategy === undefined ? [] : ['--strategy', strategy]),
+    ...more,
     '--json',
   ];
 }

@@ -66,7 +66,9 @@ async function makeRounds(
       };
       void within(questionMs, writeProgress(redis, order.migration, progress)).catch(() => undefined);
     };
-    const made = await timeline.span(`round ${rounds.length + 1}`, () => source.round(undefined, tell));
+    const made = await timeline.span(`round ${rounds.length + 1}`, () =>
+      source.round(order.bandwidth ?? undefined, tell),
+    );
     rounds.push({ bytes: made.bytes, ms: made.ms });
     longestStopUs = Math.max(longestStopUs, made.longestStopUs ?? 0);
   }

@@ -14,14 +14,18 @@ import {
   type Strategy,
   strategySchema,
 } from '../migration/record.ts';
+import { parseDuration, parseRate } from './quantities.ts';
 import { formatBytes, formatMs } from './table.ts';
 
 const pollMs = 250;
 
-interface MigrateOptions {
+export interface MigrateOptions {
   to?: string;
   clock?: ClockPolicy;
   strategy?: Strategy | 'auto';
+  maxDowntime?: string;
+  bandwidth?: string;
+  force?: true;
   wait?: true;
   json?: true;
 }
@@ -39,6 +43,9 @@ export function migrateCommand(): Command {
       ).choices(clockPolicySchema.options),
     )
     .addOption(strategyOption())
+    .addOption(maxDowntimeOption())
+    .addOption(bandwidthOption())
+    .addOption(forceOption())
     .option('--wait', 'wait for the end; the exit code says how it ended')
     .option('--json', 'print the record of the migration as JSON')
     .addHelpText(
@@ -52,7 +59,7 @@ runs where it ran), 5 needs an operator. Ctrl-C ends the waiting only; rankshift
       const request = {
         container,
         ...(options.to === undefined ? {} : { to: options.to }),
-        ...(options.strategy === undefined ? {} : { strategy: options.strategy }),
+        ...howToMove(options),
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
       };
       const first = migrationRecordSchema.parse((await api.post('/v1/migrations', request)).migration);
@@ -71,6 +78,30 @@ runs where it ran), 5 needs an operator. Ctrl-C ends the waiting only; rankshift
       else console.log(outcome(last));
       process.exitCode = exitOf(last);
     });
+}
+
+export const maxDowntimeOption = () =>
+  new Option('--max-downtime <time>', 'refuse where a longer downtime is predicted, for example 500ms');
+export const bandwidthOption = () =>
+  new Option(
+    '--bandwidth <rate>',
+    'most that rounds before the freeze take of the link, bytes per second, for example 100M',
+  );
+export const forceOption = () => new Option('--force', 'go although --max-downtime cannot be kept');
+
+/** What `migrate` and `plan` have in common. @throws RankshiftError E_BAD_INPUT. */
+export function howToMove({
+  strategy,
+  maxDowntime,
+  bandwidth,
+  force,
+}: Pick<MigrateOptions, 'strategy' | 'maxDowntime' | 'bandwidth' | 'force'>) {
+  return {
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(maxDowntime === undefined ? {} : { maxDowntimeMs: parseDuration('--max-downtime', maxDowntime) }),
+    ...(bandwidth === undefined ? {} : { bandwidth: parseRate('--bandwidth', bandwidth) }),
+    ...(force === undefined ? {} : { force }),
+  };
 }
 
 export function strategyOption(): Option {

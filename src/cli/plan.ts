@@ -3,7 +3,14 @@ import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { exitCode } from '../errors.ts';
 import { type Plan, planSchema } from '../migration/record.ts';
-import { strategyOption } from './migrate.ts';
+import {
+  bandwidthOption,
+  forceOption,
+  howToMove,
+  type MigrateOptions,
+  maxDowntimeOption,
+  strategyOption,
+} from './migrate.ts';
 import { formatBytes, formatMs } from './table.ts';
 
 /** `rankshift plan JOB[.CONTAINER]`: the dry run of migrate. */
@@ -13,16 +20,19 @@ export function planCommand(): Command {
     .argument('<container>', 'JOB.CONTAINER, or JOB where it has one container')
     .option('--to <node>', 'target node (default: chosen)')
     .addOption(strategyOption())
+    .addOption(maxDowntimeOption())
+    .addOption(bandwidthOption())
+    .addOption(forceOption())
     .option('--json', 'JSON, for programs')
     .addHelpText('after', '\nExit code 0 if it can move, 3 if not.')
-    .action(async (container: string, { to, strategy, json }: { to?: string; strategy?: string; json?: true }) => {
+    .action(async (container: string, { to, json, ...how }: MigrateOptions) => {
       const api = new ApiClient(loadConfig());
       const plan = planSchema.parse(
         (
           await api.post('/v1/plans', {
             container,
             ...(to === undefined ? {} : { to }),
-            ...(strategy === undefined ? {} : { strategy }),
+            ...howToMove(how),
           })
         ).plan,
       );

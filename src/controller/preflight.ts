@@ -45,6 +45,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     fixed: cost === null ? null : { downtimeMs: cost.fixedMs },
     pagesBytesPerSecond: cost?.bytesPerSecond ?? null,
     strategy: request.strategy ?? 'auto',
+    limits: request,
   });
   if (measured?.linkError != null) {
     plan.reasons.push({ code: 'link', message: `${source.name} cannot reach ${probed?.name}: ${measured.linkError}` });

@@ -29,7 +29,7 @@ const moveSchema = z.strictObject({
   container: z.string().max(32),
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
-  strategy: migrationRequestSchema.shape.strategy,
+  ...migrationRequestSchema.pick({ strategy: true, maxDowntimeMs: true, force: true, bandwidth: true }).shape,
 });
 const offset = z.coerce.number().int().min(0).default(0);
 const signalSchema = z.strictObject({
@@ -203,12 +203,7 @@ function message(text: string): OutputEvent {
 
 async function moveOf(context: ControllerContext, caller: Caller, body: z.infer<typeof moveSchema>) {
   const { id } = await findContainer(context, caller, body.container);
-  return {
-    container: id,
-    ...(body.to === undefined ? {} : { to: body.to }),
-    ...(body.strategy === undefined ? {} : { strategy: body.strategy }),
-    ...(body.clockPolicy === undefined ? {} : { clockPolicy: body.clockPolicy }),
-  };
+  return { ...body, container: id };
 }
 
 function migrationId(params: Readonly<Record<string, string>>): string {

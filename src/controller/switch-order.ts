@@ -28,6 +28,7 @@ export async function switchOrder(
     memoryBytes: Math.ceil(memoryBytes),
     strategy,
     lazy,
+    bandwidth: record.request.bandwidth ?? null,
     roundTripMs: link?.roundTripMs ?? 0,
   };
 }

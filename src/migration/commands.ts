@@ -80,6 +80,8 @@ export const switchOrderSchema = z.strictObject({
   lazy: z.boolean(),
   /** Between the two nodes, as the plan measured it. */
   roundTripMs: z.number().min(0),
+  /** Most that rounds may take of the link, bytes per second; null for no limit. */
+  bandwidth: z.number().int().positive().nullable(),
 });
 export type SwitchOrder = z.infer<typeof switchOrderSchema>;
 

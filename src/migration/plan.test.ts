@@ -36,6 +36,7 @@ const input: Parameters<typeof planMove>[0] = {
   link: { roundTripMs: 1, bytesPerSecond: gib },
   fixed: { downtimeMs: 300 },
   strategy: 'auto',
+  limits: {},
   pagesBytesPerSecond: gib / 2,
 };
 
@@ -60,6 +61,20 @@ test('the strategy follows the kernels, the writes and what was asked for', (t) 
   t.deepEqual(chosen({ target: node('n2', { pagesOk: false }) }), ['stop-and-copy', false, 0]);
   t.deepEqual(chosen({ source: node('n1', { pagesOk: false }) }), ['stop-and-copy', false, 0]);
   t.deepEqual(chosen({ source: node('n1', { pagesOk: false }), strategy: 'pre-copy' }), ['stop-and-copy', false, 1]);
+});
+
+test('a downtime that is too long is refused with the prediction, unless forced; a limit of the link counts', (t) => {
+  const codes = (fields: Partial<typeof input>) => planMove({ ...input, ...fields }).reasons.map(({ code }) => code);
+  const slow = { strategy: 'stop-and-copy' as const };
+  t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 2000 } }), []);
+  t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 1000 } }), ['max-downtime']);
+  t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 2000, bandwidth: gib / 4 } }), ['max-downtime']);
+  t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 1000, force: true } }), []);
+  t.deepEqual(codes({ limits: { maxDowntimeMs: 1000 } }), []);
+  t.regex(
+    planMove({ ...input, fixed: null, limits: { maxDowntimeMs: 1 } }).warnings.join(),
+    /could not|could be predicted/,
+  );
 });
 
 test('every cause of a refusal is named, not only the first', (t) => {

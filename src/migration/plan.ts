@@ -1,5 +1,5 @@
 import type { ContainerRecord } from './container.ts';
-import type { LinkFacts, Plan, Reason, Strategy } from './record.ts';
+import type { LinkFacts, MigrationRequest, Plan, Reason, Strategy } from './record.ts';
 import { chooseStrategy } from './strategy.ts';
 
 /** What the agent of the source measured of a rank container. Sizes in bytes. */
@@ -49,6 +49,8 @@ export interface PlanInput {
   /** Throughput of CRIU writing and reading pages, bytes per second, from the last moves; null where none was seen. */
   pagesBytesPerSecond: number | null;
   strategy: Strategy | 'auto';
+  /** Limits as asked for. */
+  limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth'>;
 }
 
 /** The target's memory holds the image and the restored rank at once while a stop-and-copy runs. */
@@ -66,6 +68,13 @@ export function planMove(input: PlanInput): Plan {
   }
   const way = chooseStrategy(input);
   reasons.push(...way.reasons);
+  const { maxDowntimeMs, force } = input.limits;
+  if (maxDowntimeMs !== undefined && way.predicted === null) {
+    warnings.push('no downtime could be predicted, so the limit was not looked at');
+  } else if (maxDowntimeMs !== undefined && (way.predicted?.downtimeMs ?? 0) > maxDowntimeMs && force !== true) {
+    const message = `a downtime of ${way.predicted?.downtimeMs} ms is predicted, more than ${maxDowntimeMs} ms (--force: go all the same)`;
+    reasons.push({ code: 'max-downtime', message });
+  }
   return {
     container: container.id,
     source: source.name,

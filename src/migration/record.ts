@@ -42,6 +42,12 @@ export const migrationRequestSchema = z.strictObject({
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
   strategy: strategySchema.or(z.literal('auto')).optional(),
+  /** Refuse where more is predicted, ms. */
+  maxDowntimeMs: z.number().positive().max(86_400_000).optional(),
+  /** Go although more is predicted. */
+  force: z.boolean().optional(),
+  /** Most that rounds before the freeze may take of the link, bytes per second. */
+  bandwidth: z.number().int().positive().max(1e15).optional(),
 });
 export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
 

@@ -46,14 +46,19 @@ export function chooseStrategy(input: PlanInput): Way {
 }
 
 /** What the model works with; null where link or writes were not measured. */
-function factsOf({ sourceFacts, link, fixed, pagesBytesPerSecond }: PlanInput, lazy: boolean): MoveFacts | null {
+function factsOf(
+  { sourceFacts, link, fixed, pagesBytesPerSecond, limits }: PlanInput,
+  lazy: boolean,
+): MoveFacts | null {
   if (link === null || sourceFacts === null || sourceFacts.dirtyBytesPerSecond === null) return null;
   return {
     memoryBytes: sourceFacts.memoryBytes,
     dirtyBytesPerSecond: sourceFacts.dirtyBytesPerSecond,
-    bytesPerSecond: lazy
-      ? link.bytesPerSecond
-      : Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? Number.POSITIVE_INFINITY),
+    bytesPerSecond: Math.min(
+      link.bytesPerSecond,
+      limits.bandwidth ?? Number.POSITIVE_INFINITY,
+      lazy ? Number.POSITIVE_INFINITY : (pagesBytesPerSecond ?? Number.POSITIVE_INFINITY),
+    ),
     roundSeconds: (link.roundTripMs + roundMs) / 1000,
     fixedDowntimeMs: fixed?.downtimeMs ?? usualFixedMs,
   };

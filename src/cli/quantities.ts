@@ -1,0 +1,22 @@
+import { RankshiftError } from '../errors.ts';
+
+const milliseconds: Record<string, number> = { ms: 1, '': 1, s: 1000, m: 60_000 };
+const multiples: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** `250`, `250ms`, `1.5s`, `2m`: milliseconds. @throws RankshiftError E_BAD_INPUT. */
+export function parseDuration(option: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text);
+  const value = Number(match?.[1]) * (milliseconds[match?.[2] ?? ''] ?? Number.NaN);
+  if (match === null || value <= 0)
+    throw new RankshiftError('E_BAD_INPUT', `${option} ${text}: not a duration such as 250ms or 1.5s`);
+  return value;
+}
+
+/** `500K`, `100M`, `1.5G`, `1000000`, with or without `/s`: bytes per second, multiples of 1024. @throws E_BAD_INPUT. */
+export function parseRate(option: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?(?:\/s)?$/.exec(text);
+  const value = Math.floor(Number(match?.[1]) * (multiples[match?.[2] ?? ''] ?? Number.NaN));
+  if (match === null || value < 1)
+    throw new RankshiftError('E_BAD_INPUT', `${option} ${text}: not a number of bytes per second such as 100M`);
+  return value;
+}
