@@ -116,6 +116,9 @@ export class RankshiftError extends Error {
         cause: value,
       });
     }
+    if (/^(EACCES|EPERM): /.test(message)) {
+      return new RankshiftError('E_NOT_PERMITTED', message, { action: 'Run it as root.', cause: value });
+    }
     return new RankshiftError('E_INTERNAL', message, { cause: value });
   }
 }

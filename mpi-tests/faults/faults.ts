@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cutLink, healLink } from '../../src/testbed/index.ts';
 import type { Cluster } from '../support/cluster.ts';
 import { holdService, killService, releaseService, type ServiceName, servicePid } from '../support/service.ts';
+import { until } from '../support/until.ts';
 
 /** Nodes that have a part in one move. */
 export interface Parts {
@@ -39,8 +40,7 @@ function stopped(name: string, node: (parts: Parts) => string, service: ServiceN
     healMs: 0,
     keepMs: 500,
     strike: async (cluster, parts) => {
-      const pid = servicePid(cluster, node(parts), service);
-      if (pid === undefined) throw new Error(`${service} does not run on ${node(parts)}`);
+      const pid = await until(`${service} runs on ${node(parts)}`, () => servicePid(cluster, node(parts), service));
       await cluster.output(node(parts), ['kill', '-TERM', String(pid)]);
       return undefined;
     },

@@ -186,7 +186,8 @@ export class Lane {
       await healLink(this.cluster.testbed.state, one, other);
     }
     await releaseService(this.cluster, 'ctl', 'redis');
-    await until('all agents are back', () => this.records.allReady(), { timeoutMs: settledMs }).catch(() => undefined);
+    const over = async () => (await this.records.allReady()) && (await this.records.active()).length === 0;
+    await until('all agents are back and no move is under way', over, { timeoutMs: finalMs }).catch(() => undefined);
   }
 }
 

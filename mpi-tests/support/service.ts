@@ -16,15 +16,14 @@ export function servicePid(cluster: Cluster, node: string, service: ServiceName)
   return pid > 0 && existsSync(cluster.testbed.path(node, `/proc/${pid}`)) ? pid : undefined;
 }
 
-/** SIGKILL; its supervisor starts it again after a second, unless it is held. */
+/** SIGKILL; its supervisor starts it again after a second, unless it is held. One that is just being started is waited for. */
 export async function killService(
   cluster: Cluster,
   node: string,
   service: ServiceName,
   signal = 'KILL',
 ): Promise<void> {
-  const pid = servicePid(cluster, node, service);
-  if (pid === undefined) throw new Error(`${service} does not run on ${node}`);
+  const pid = await until(`${service} runs on ${node}`, () => servicePid(cluster, node, service));
   await cluster.output(node, ['kill', `-${signal}`, String(pid)]);
   await until(`${service} on ${node} is gone`, () => !existsSync(cluster.testbed.path(node, `/proc/${pid}`)), {
     pollMs: 10,

@@ -36,12 +36,14 @@ function phases({ phases: all }: MigrationRecord): string {
   return table(['PHASE', 'TIME'], rows);
 }
 
-function measured({ result, totalMs, plan }: MigrationRecord): string {
+function measured({ result, state, totalMs, plan }: MigrationRecord): string {
   if (result === null) return '';
   const { downtimeMs, stallMs, bytes, drain } = result;
   const predicted = plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted.downtimeMs)})`;
   return [
-    `downtime    ${formatMs(downtimeMs)}${predicted}`,
+    downtimeMs === null && state === 'completed'
+      ? 'downtime    not measured: the service was interrupted in the switch'
+      : `downtime    ${formatMs(downtimeMs)}${predicted}`,
     `stall       ${formatMs(stallMs)}`,
     `total       ${formatMs(totalMs)}`,
     ...(bytes === null

@@ -83,7 +83,11 @@ test('more latency never makes iterating start earlier, nor more rounds worth it
 });
 
 test('with any number of rounds, downtime and total grow with memory, writes and latency', (t) => {
-  const grows = fc.constantFrom<keyof MoveFacts>('memoryBytes', 'dirtyBytesPerSecond', 'roundSeconds');
+  const grows = fc.constantFrom<'memoryBytes' | 'dirtyBytesPerSecond' | 'roundSeconds'>(
+    'memoryBytes',
+    'dirtyBytesPerSecond',
+    'roundSeconds',
+  );
   fc.assert(
     fc.property(anyFacts, fc.nat(20), grows, fc.double({ min: 1, max: 10, noNaN: true }), (facts, n, key, factor) => {
       const less = predict(facts, n);

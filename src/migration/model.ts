@@ -12,6 +12,8 @@ export interface MoveFacts {
   dirtyBytesPerSecond: number;
   /** R, bytes per second. */
   bytesPerSecond: number;
+  /** In the freeze, where no limit of the rounds holds. @defaultValue R */
+  freezeBytesPerSecond?: number;
   /** t, seconds: a round trip and what a round costs without any page. */
   roundSeconds: number;
   /** Of the downtime, what depends neither on memory nor on the link, ms. */
@@ -97,7 +99,8 @@ export function predict(facts: MoveFacts, rounds: number): Prediction {
   const leftBytes = leftAfter(facts, rounds);
   let copySeconds = 0;
   for (let i = 0; i < rounds; i++) copySeconds += leftAfter(facts, i) / facts.bytesPerSecond + facts.roundSeconds;
-  const downtimeMs = facts.fixedDowntimeMs + (leftBytes / facts.bytesPerSecond + facts.roundSeconds) * 1000;
+  const rate = facts.freezeBytesPerSecond ?? facts.bytesPerSecond;
+  const downtimeMs = facts.fixedDowntimeMs + (leftBytes / rate + facts.roundSeconds) * 1000;
   return { rounds, leftBytes, downtimeMs, totalMs: copySeconds * 1000 + downtimeMs };
 }
 

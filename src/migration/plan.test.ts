@@ -68,7 +68,12 @@ test('a downtime that is too long is refused with the prediction, unless forced;
   const slow = { strategy: 'stop-and-copy' as const };
   t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 2000 } }), []);
   t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 1000 } }), ['max-downtime']);
-  t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 2000, bandwidth: gib / 4 } }), ['max-downtime']);
+  // The freeze knows no limit.
+  t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 2000, bandwidth: gib / 4 } }), []);
+  const limited = planMove({ ...input, limits: { bandwidth: 1_000_000 } });
+  t.is(limited.strategy, 'pre-copy');
+  t.true((limited.predicted?.totalMs ?? 0) > 1_000_000);
+  t.true((limited.predicted?.downtimeMs ?? 0) < 2000);
   t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 1000, force: true } }), []);
   t.deepEqual(codes({ limits: { maxDowntimeMs: 1000 } }), []);
   t.regex(

@@ -68,11 +68,16 @@ export function planMove(input: PlanInput): Plan {
   }
   const way = chooseStrategy(input);
   reasons.push(...way.reasons);
+  if (way.strategy === 'stop-and-copy' && input.limits.bandwidth !== undefined) {
+    warnings.push('the bandwidth limits rounds before the freeze, and stop-and-copy makes none');
+  }
   const { maxDowntimeMs, force } = input.limits;
   if (maxDowntimeMs !== undefined && way.predicted === null) {
     warnings.push('no downtime could be predicted, so the limit was not looked at');
   } else if (maxDowntimeMs !== undefined && (way.predicted?.downtimeMs ?? 0) > maxDowntimeMs && force !== true) {
-    const message = `a downtime of ${way.predicted?.downtimeMs} ms is predicted, more than ${maxDowntimeMs} ms (--force: go all the same)`;
+    const seconds = (ms: number) => (ms < 10_000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
+    const predicted = seconds(way.predicted?.downtimeMs ?? 0);
+    const message = `a downtime of ${predicted} is predicted, more than ${seconds(maxDowntimeMs)} (--force: go all the same)`;
     reasons.push({ code: 'max-downtime', message });
   }
   return {

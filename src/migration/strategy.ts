@@ -36,12 +36,14 @@ export function chooseStrategy(input: PlanInput): Way {
   if (strategy !== 'auto') return way(strategy, 'as asked for');
   if (lacking !== undefined) return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
   if (facts === null) return way('pre-copy', 'link and writes were not measured');
+  // Whoever limits the rounds wants rounds.
+  if (input.limits.bandwidth !== undefined) return way('pre-copy', 'a bandwidth was given for the rounds');
   if (!converges(facts)) {
     const written = `the ranks write ${lambda(facts).toFixed(1)} times as much as the link carries`;
     return way('stop-and-copy', lambda(facts) >= 1 ? written : 'rounds cost more than the memory');
   }
   if (rounds === 0) return way('stop-and-copy', 'a round costs more than it gains');
-  const left = `${rounds} round${rounds === 1 ? '' : 's'} leave ${Math.ceil(predict(facts, rounds).leftBytes / 1024)} KiB for the freeze`;
+  const left = `${rounds} round${rounds === 1 ? ' leaves' : 's leave'} ${Math.ceil(predict(facts, rounds).leftBytes / 1024)} KiB for the freeze`;
   return way('pre-copy', left);
 }
 
@@ -51,14 +53,12 @@ function factsOf(
   lazy: boolean,
 ): MoveFacts | null {
   if (link === null || sourceFacts === null || sourceFacts.dirtyBytesPerSecond === null) return null;
+  const rate = lazy ? link.bytesPerSecond : Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? link.bytesPerSecond);
   return {
     memoryBytes: sourceFacts.memoryBytes,
     dirtyBytesPerSecond: sourceFacts.dirtyBytesPerSecond,
-    bytesPerSecond: Math.min(
-      link.bytesPerSecond,
-      limits.bandwidth ?? Number.POSITIVE_INFINITY,
-      lazy ? Number.POSITIVE_INFINITY : (pagesBytesPerSecond ?? Number.POSITIVE_INFINITY),
-    ),
+    bytesPerSecond: Math.min(rate, limits.bandwidth ?? rate),
+    freezeBytesPerSecond: rate,
     roundSeconds: (link.roundTripMs + roundMs) / 1000,
     fixedDowntimeMs: fixed?.downtimeMs ?? usualFixedMs,
   };

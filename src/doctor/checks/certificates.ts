@@ -18,6 +18,8 @@ export const certificates: Check = {
   name: 'certificates',
   roles: ['controller', 'agent', 'login'],
   examine: async (context) => {
+    if (!context.root && context.role !== 'login')
+      return [warning('certificates', 'not tested without root', 'sudo rankshift doctor')];
     const { config, role } = context;
     const authority = readCertificate(join(config.keyDir, 'ca.pem'));
     if (authority === undefined) return [missing('cluster CA', `no ${config.keyDir}/ca.pem`, howToGet(context))];

@@ -16,6 +16,7 @@ export const ports: Check = {
   name: 'ports',
   roles: ['controller', 'agent'],
   examine: async (context) => {
+    if (!context.root) return [warning('ports', 'not tested without root', 'sudo rankshift doctor')];
     const { config, role, distribution } = context;
     let listeners: Record<'tcp' | 'udp', Listener[]>;
     try {

@@ -14,6 +14,7 @@ export const redis: Check = {
   name: 'redis',
   roles: ['controller', 'agent'],
   examine: async (context) => {
+    if (!context.root) return [warning('redis', 'not tested without root', 'sudo rankshift doctor')];
     let address: RedisAddress;
     try {
       address = redisAddress(context.config);
