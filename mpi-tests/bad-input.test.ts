@@ -68,7 +68,7 @@ test('unknown and malformed names; a move that cannot be', async (t) => {
     { argv: ['migrate', c1, '--to', '../n2'], exitCode: 2, code: 'E_BAD_INPUT', message: /a node name/ },
   ];
   for (const one of cases) await refuses(t, one);
-  for (const argv of [['migrate'], ['migrate', c1, '--clock', 'backwards'], ['migrate', c1, '--force'], ['nonsense']]) {
+  for (const argv of [['migrate'], ['migrate', c1, '--clock', 'backwards'], ['migrate', c1, '--hurry'], ['nonsense']]) {
     const { exitCode, stderr } = await cluster().rankshift(argv);
     t.is(exitCode, 2, stderr);
     t.regex(stderr, /^error: /m);
