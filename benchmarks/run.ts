@@ -7,6 +7,7 @@ import { clock } from './clock.ts';
 import { downtime } from './downtime.ts';
 import { idle } from './idle.ts';
 import { describeMachine, load } from './measure/machine.ts';
+import { writePlot } from './measure/plot.ts';
 import { writeResult } from './measure/result.ts';
 import { memory } from './memory.ts';
 import { stall } from './stall.ts';
@@ -51,7 +52,7 @@ async function run(name: string, benchmark: Benchmark, rounds: number | undefine
     );
     await cluster.untilReady();
     const versions = await versionsOf(cluster);
-    const measured = await benchmark.measure(cluster, { rounds, quick, say });
+    const { plot, ...measured } = await benchmark.measure(cluster, { rounds, quick, say });
     await endJobs(cluster);
     const file = writeResult({
       version: 1,
@@ -68,6 +69,7 @@ async function run(name: string, benchmark: Benchmark, rounds: number | undefine
     for (const { what, wanted, measured: value, met } of measured.targets) {
       console.log(`${met ? 'met   ' : 'MISSED'}  ${what}: ${value} (target ${wanted})`);
     }
+    if (plot !== undefined) console.log(`drawn to ${writePlot(quick ? `${name}.quick` : name, plot)}`);
     console.log(`written to ${file}`);
     if (!quick && measured.targets.some(({ met }) => !met)) process.exitCode = 1;
   } finally {

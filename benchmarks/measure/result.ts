@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Machine } from './machine.ts';
+import type { Plot } from './plot.ts';
 
 /** What a benchmark hands back: its verdict and all that it measured. */
 export interface Measured {
@@ -9,9 +10,11 @@ export interface Measured {
   /** What a reader has to know about how it was measured. */
   notes: string[];
   data: Record<string, unknown>;
+  /** Drawn beside the numbers. */
+  plot?: Plot;
 }
 
-export interface Result extends Measured {
+export interface Result extends Omit<Measured, 'plot'> {
   version: 1;
   benchmark: string;
   measuredAt: string;
