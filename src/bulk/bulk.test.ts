@@ -4,7 +4,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { buildPrograms, builds, program } from '../init/testing.ts';
+import { buildPrograms, builds, program, start } from '../init/testing.ts';
+import { compressionSchema } from '../migration/wire.ts';
 import { newBulkKey, startReceiver, startSender } from './bulk.ts';
 
 test.before(async (t) => {
@@ -61,6 +62,43 @@ for (const build of builds) {
     t.is(await receiver.done, sum);
     t.deepEqual((await readdir(to)).sort(), Object.keys(contents));
     for (const [name, bytes] of Object.entries(contents)) t.true(bytes.equals(await readFile(join(to, name))), name);
+  });
+
+  for (const compression of compressionSchema.options) {
+    for (const streams of [1, 3]) {
+      test(`${build}: ${compression} over ${streams} connections brings every byte, and what cannot get smaller as well`, async (t) => {
+        const { from, to } = await scratch(t);
+        const options = { program: bulk, address, key: newBulkKey() };
+        const receiver = await startReceiver({ ...options, ports, source: address, dir: to });
+        const wire = { compression, streams };
+        const sender = await startSender({ ...options, port: receiver.port, dir: from, wire });
+        t.teardown(() => {
+          receiver.drop();
+          sender.drop();
+        });
+        const words = Buffer.from('all work and no play makes a dull page. '.repeat(50_000));
+        const parts = [
+          words,
+          randomBytes(3_000_001),
+          Buffer.alloc(1_000_000),
+          words.subarray(0, 65_536),
+          randomBytes(7),
+        ];
+        for (const part of parts) await appendFile(join(from, 'pages-1.img'), part);
+        const bytes = Buffer.concat(parts);
+        t.is(await sender.finish(), bytes.length);
+        t.is(await receiver.done, bytes.length);
+        t.true(bytes.equals(await readFile(join(to, 'pages-1.img'))));
+      });
+    }
+  }
+
+  test(`${build}: a compression or a number of streams that does not exist is refused`, async (t) => {
+    const { from } = await scratch(t);
+    for (const rest of [' gzip 1', ' lz4 0', ' lz4 17', ' lz4', ' lz4 1 1', 'x', ' ']) {
+      const child = start(bulk, ['send', address, '1', from], { input: `${newBulkKey()}${rest}\n` });
+      t.is((await child.ended).code, 2, rest);
+    }
   });
 
   test(`${build}: nothing to send is nothing received`, async (t) => {

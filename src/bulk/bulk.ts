@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { plainWire, type Wire } from '../migration/wire.ts';
 import { Carrier } from './carrier.ts';
 
 const startMs = 10_000;
 
 /** A key of one transfer, 64 hexadecimal digits: whoever has it may send or take that transfer. */
 export const newBulkKey = () => randomBytes(32).toString('hex');
+
+/** First line for the end that sends: the key, and how the bytes go where that is not plainly (src/bulk/stream.h). */
+export const senderLine = (key: string, wire: Wire = plainWire) => `${key} ${wire.compression} ${wire.streams}`;
 
 export interface ReceiverOptions {
   /** The static program rankshift-bulk. */
@@ -40,6 +44,8 @@ export interface SenderOptions {
   port: number;
   dir: string;
   key: string;
+  /** @defaultValue one connection, as it is */
+  wire?: Wire;
 }
 
 export interface Sender {
@@ -55,8 +61,8 @@ export interface Sender {
  * whole when the next one exists. Returns when the connection stands. @throws RankshiftError E_LINK, E_MISSING.
  */
 export async function startSender(options: SenderOptions): Promise<Sender> {
-  const { program, address, port, dir, key } = options;
-  const carrier = new Carrier(program, ['send', address, String(port), dir], key);
+  const { program, address, port, dir, key, wire } = options;
+  const carrier = new Carrier(program, ['send', address, String(port), dir], senderLine(key, wire));
   await carrier.line(startMs);
   const bytes = carrier.last();
   const failed = bytes.then(

@@ -16,12 +16,12 @@ export class Carrier {
   readonly #ended: Promise<void>;
   #wake: () => void = () => undefined;
 
-  constructor(program: string, args: string[], key: string) {
+  constructor(program: string, args: string[], firstLine: string) {
     const child = spawn(program, args, { stdio: 'pipe' });
     this.#child = child;
     const { stdin, stdout, stderr } = child;
     // With its input closed it ends by itself; an error of the pipe says no more than its end does.
-    stdin.on('error', () => undefined).write(`${key}\n`);
+    stdin.on('error', () => undefined).write(`${firstLine}\n`);
     createInterface({ input: stdout }).on('line', (line) => {
       this.#lines.push(line);
       this.#wake();

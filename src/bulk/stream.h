@@ -1,35 +1,52 @@
-/* A connection between two nodes that carries bulk bytes: TLS 1.3 with a key that the agents agreed upon. */
+/*
+ * What carries bulk bytes between two nodes: TLS 1.3 with a key that the agents agreed upon, over one connection or
+ * several, compressed or not. The end that connects says how in its greeting; the other takes it as it comes.
+ *
+ * With one connection and no compression the bytes are those that were written. Else they go in frames, which take turns
+ * on the connections, each with a header of its own; what does not get smaller goes as it is.
+ */
 #ifndef RANKSHIFT_STREAM_H
 #define RANKSHIFT_STREAM_H
 
-#include <netinet/in.h>
-#include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "pack.h"
+#include "tls.h"
+
 enum {
-	RECORD_BYTES = 16384, /* of TLS 1.3 (RFC 8446, 5.1) */
 	FRAME_BYTES = 16 * RECORD_BYTES,
+	STRIPE_BYTES = 4 * RECORD_BYTES, /* a frame where there are several connections: all of them shall be busy */
+	MOST_STREAMS = 16,
 };
 
 struct stream {
-	SSL_CTX *context;
-	SSL *ssl;
-	int socket;
+	struct tls links[MOST_STREAMS];
+	unsigned count;
+	size_t frame_bytes; /* 0: no frames */
+	struct packer packer;
+	unsigned next_out, next_in;
+	unsigned char *out, *in, *packed;
+	size_t out_length, in_at, in_length;
+	uint64_t wire_bytes; /* sent, without TLS's own */
 };
 
-/* Reads the key, 64 hexadecimal digits and a newline, from standard input. Exits on anything else. */
+/*
+ * The key, 64 hexadecimal digits, and on the end that connects what is wanted besides: `KEY [COMPRESSION STREAMS]`, a line
+ * of standard input. Exits on anything else.
+ */
 void read_key(void);
-
-/* TLS over a connected socket with the key of read_key. Exits where the other end has not got it. */
-void stream_open(struct stream *stream, int socket, int server);
 
 /* All or exit. */
 void stream_write(struct stream *stream, const void *bytes, size_t length);
 void stream_flush(struct stream *stream);
 void stream_read(struct stream *stream, void *bytes, size_t length);
 
-/* Limits of a socket that carries a stream: nothing is waited for longer than this without a sign of the other end. */
-void set_socket_options(int socket);
+/* Whether something can be read of what has arrived. */
+bool stream_pending(const struct stream *stream);
+
+/* The socket on which the next bytes come. */
+int stream_socket(const struct stream *stream);
 
 /* Ends this process with the agent that started it. */
 void end_with_parent(void);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { senderLine } from '../bulk/bulk.ts';
 import { Carrier } from '../bulk/carrier.ts';
 import { RankshiftError } from '../errors.ts';
+import type { Wire } from '../migration/wire.ts';
 
 const armedSchema = z.object({ processes: z.number(), unarmed: z.number(), longestStopUs: z.number() });
 const sampleSchema = z.object({ ms: z.number(), writtenBytes: z.number(), presentBytes: z.number() });
@@ -12,7 +14,7 @@ const roundSchema = z.object({
   longestStopUs: z.number().optional(),
 });
 /** In the middle of a round. */
-const progressSchema = z.strictObject({ sentBytes: z.number() });
+const progressSchema = z.strictObject({ sentBytes: z.number(), wireBytes: z.number() });
 /** What one round sent, bytes and milliseconds. */
 export type Round = z.infer<typeof roundSchema>;
 
@@ -28,6 +30,8 @@ export interface PageSourceOptions {
   port: number;
   key: string;
   cgroup: string;
+  /** @defaultValue one connection, as it is */
+  wire?: Wire;
 }
 
 /**
@@ -42,8 +46,8 @@ export class PageSource {
     this.#carrier = carrier;
   }
 
-  static async start({ pages, address, port, key, cgroup }: PageSourceOptions): Promise<PageSource> {
-    const carrier = new Carrier(pages, ['source', cgroup, address, String(port)], key);
+  static async start({ pages, address, port, key, cgroup, wire }: PageSourceOptions): Promise<PageSource> {
+    const carrier = new Carrier(pages, ['source', cgroup, address, String(port)], senderLine(key, wire));
     await carrier.line(10_000);
     return new PageSource(carrier);
   }

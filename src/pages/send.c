@@ -1,18 +1,16 @@
 #include "send.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../init/arguments.h"
+#include "pace.h"
 #include "uapi.h"
 
 struct sent sent;
 
 static uint64_t chain = WIRE_START;
-static uint64_t rate, rate_bytes;
-static int64_t rate_since;
 static int64_t told; /* when progress was told last */
 
 /* The pages gathered for one record: zeros among them are found when they are read. */
@@ -29,34 +27,15 @@ static struct {
 static char buffer[WIRE_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
 static struct wire_run table[WIRE_RUNS];
 
-void limit_rate(uint64_t bytes_per_second)
+void begin_sending(void)
 {
+	sent = (struct sent){ 0 };
 	told = monotonic_ms();
-	rate = bytes_per_second;
-	rate_bytes = 0;
-	rate_since = monotonic_ns();
 }
 
 uint64_t sent_checksum(void)
 {
 	return chain;
-}
-
-/* Sleeps off what went out faster than allowed; ends with the agent, which holds the other end of standard input. */
-static void keep_rate(uint64_t bytes)
-{
-	rate_bytes += bytes;
-	if (rate == 0)
-		return;
-	for (;;) {
-		int64_t ahead_ms = (int64_t)(rate_bytes * 1000 / rate) - (monotonic_ns() - rate_since) / 1000000;
-		if (ahead_ms <= 0)
-			return;
-		struct pollfd agent = { .fd = 0 };
-		poll(&agent, 1, ahead_ms < 100 ? (int)ahead_ms : 100);
-		if (agent.revents & (POLLHUP | POLLERR))
-			fail(1, "the agent has gone");
-	}
 }
 
 /* Tells the agent how far a long round is. */
@@ -66,14 +45,15 @@ static void tell_progress(void)
 	if (now - told < 500)
 		return;
 	told = now;
-	printf("{\"sentBytes\":%llu}\n", (unsigned long long)sent.bytes);
+	printf("{\"sentBytes\":%llu,\"wireBytes\":%llu}\n", (unsigned long long)sent.bytes,
+	       (unsigned long long)sent.wire_bytes);
 	fflush(stdout);
 }
 
 static void send_record(struct wire_record record, const struct iovec *data, size_t count)
 {
 	struct iovec vector[2 + WIRE_PAGES];
-	uint64_t bytes = sizeof record + record.runs * sizeof *table + record.pages * PAGE_BYTES;
+	uint64_t before = wire_bytes();
 	chain = wire_checksum(&record, table, data, count, chain);
 	record.checksum = chain;
 	vector[0] = (struct iovec){ &record, sizeof record };
@@ -82,9 +62,10 @@ static void send_record(struct wire_record record, const struct iovec *data, siz
 		memcpy(vector + 2, data, count * sizeof *data);
 	if (write_whole(vector, 2 + count) < 0)
 		fail(1, "the page stream broke: %s", strerror(errno));
-	sent.bytes += bytes;
+	sent.bytes += sizeof record + record.runs * sizeof *table + record.pages * PAGE_BYTES;
+	sent.wire_bytes += wire_bytes() - before;
 	tell_progress();
-	keep_rate(bytes);
+	keep_pace(wire_bytes() - before);
 }
 
 void send_hello(void)

@@ -9,15 +9,15 @@
 #include "mappings.h"
 #include "wire.h"
 
-/* What was sent since it was last set to zero. */
+/* What was sent since begin_sending. `bytes` before any compression, `wire_bytes` after. */
 struct sent {
-	uint64_t pages, zero_pages, bytes;
+	uint64_t pages, zero_pages, bytes, wire_bytes;
 };
 
 extern struct sent sent;
 
-/* Bytes per second, 0 for no limit; counts from now. */
-void limit_rate(uint64_t bytes_per_second);
+/* Counts from now. */
+void begin_sending(void);
 
 /* Greets the target. */
 void send_hello(void);

@@ -11,6 +11,7 @@
 #include "../bulk/stream.h"
 #include "checksum.h"
 #include "container.h"
+#include "pace.h"
 #include "pages.h"
 #include "round.h"
 #include "send.h"
@@ -29,10 +30,9 @@ static void arm_all(void)
 	       unarmed_processes(&container), armed.mappings, armed.longest_stop_ns / 1000);
 }
 
-static void begin_round(uint64_t bytes_per_second)
+static void begin_round(void)
 {
-	sent = (struct sent){ 0 };
-	limit_rate(bytes_per_second);
+	begin_sending();
 	if (!greeted)
 		send_hello();
 	greeted = true;
@@ -44,19 +44,38 @@ static void end_round(int64_t since, int64_t scan_ns, const char *more)
 {
 	round_number++;
 	printf("{\"round\":%u,\"processes\":%zu,\"unarmed\":%zu,\"pages\":%" PRIu64 ",\"zeroPages\":%" PRIu64
-	       ",\"bytes\":%" PRIu64 ",\"ms\":%.3f,\"scanMs\":%.3f%s}\n",
+	       ",\"bytes\":%" PRIu64 ",\"wireBytes\":%" PRIu64 ",\"ms\":%.3f,\"scanMs\":%.3f%s}\n",
 	       round_number, container.count, unarmed_processes(&container), sent.pages, sent.zero_pages, sent.bytes,
+	       sent.wire_bytes,
 	       (double)(monotonic_ns() - since) / 1e6, (double)scan_ns / 1e6, more);
+}
+
+static uint64_t parse_rate(const char *text, int64_t least)
+{
+	int64_t rate = 0;
+	if (parse_number(text, least, INT64_MAX / 1000, &rate) < 0)
+		fail(2, "not a number of bytes per second: %s", text);
+	return (uint64_t)rate;
+}
+
+/* The limit that all moves of this node share: its rate, and the file by which they do. */
+static void take_node_limit(char *argument)
+{
+	char *file = strchr(argument, ' ');
+	if (file == NULL)
+		fail(2, "node-limit wants a number of bytes per second and a file");
+	*file++ = '\0';
+	share_node_limit(file, parse_rate(argument, 1));
+	printf("{}\n");
 }
 
 static void next_round(const char *argument)
 {
-	int64_t since = monotonic_ns(), scan_ns = 0, bytes_per_second = 0;
+	int64_t since = monotonic_ns(), scan_ns = 0;
 	struct armed armed = { 0 };
 	char more[64];
-	if (*argument != '\0' && parse_number(argument, 1, INT64_MAX / 1000, &bytes_per_second) < 0)
-		fail(2, "not a number of bytes per second: %s", argument);
-	begin_round((uint64_t)bytes_per_second);
+	set_pace(*argument == '\0' ? 0 : parse_rate(argument, 1), true);
+	begin_round();
 	arm_processes(&container, &armed);
 	for (size_t i = 0; i < container.count; i++)
 		if (container.at[i].userfaultfd >= 0)
@@ -68,19 +87,22 @@ static void next_round(const char *argument)
 /* While the ranks run: room for what the final round will bring, which costs the target as much time as the bytes. */
 static void reserve_all(void)
 {
-	begin_round(0);
+	set_pace(0, false);
+	begin_round();
 	for (size_t i = 0; i < container.count; i++)
 		reserve(&container.at[i]);
 	send_reserve(0, &(struct ranges){ 0 });
 	printf("{\"processes\":%zu}\n", container.count);
 }
 
-static void final_round(void)
+/* With an argument limits hold in the freeze too: the node's, and one of this move unless it is 0. */
+static void final_round(const char *argument)
 {
 	int64_t since = monotonic_ns(), scan_ns = 0;
 	static struct wire_run totals[WIRE_RUNS];
 	char more[64];
-	begin_round(0);
+	set_pace(*argument == '\0' ? 0 : parse_rate(argument, 0), *argument != '\0');
+	begin_round();
 	if (container.count > WIRE_RUNS)
 		fail(1, "more than %d processes", WIRE_RUNS);
 	for (size_t i = 0; i < container.count; i++) {
@@ -124,7 +146,9 @@ static void obey(char *line)
 	} else if (strcmp(line, "reserve") == 0 && round_number == 0) {
 		reserve_all();
 	} else if (strcmp(line, "final") == 0) {
-		final_round();
+		final_round(argument);
+	} else if (strcmp(line, "node-limit") == 0) {
+		take_node_limit(argument);
 	} else if (strcmp(line, "checksum") == 0) {
 		list_processes(&container);
 		print_checksums(&container);
@@ -140,7 +164,7 @@ static void obey(char *line)
 
 int source(int argc, char **argv)
 {
-	char line[256];
+	char line[4096];
 	static struct stream connection;
 	if (argc != 2 && argc != 4)
 		fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT]");

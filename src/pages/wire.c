@@ -21,10 +21,16 @@ uint64_t wire_checksum(const struct wire_record *record, const struct wire_run *
 }
 
 static struct stream *through;
+static uint64_t written_bytes; /* to WIRE_DESCRIPTOR */
 
 void wire_through(struct stream *stream)
 {
 	through = stream;
+}
+
+uint64_t wire_bytes(void)
+{
+	return through != NULL ? through->wire_bytes : written_bytes;
 }
 
 void wait_for_record(void)
@@ -68,6 +74,7 @@ int write_whole(struct iovec *vector, size_t count)
 			continue;
 		if (written < 0)
 			return -1;
+		written_bytes += (uint64_t)written;
 		while (count > 0 && (size_t)written >= vector->iov_len) {
 			written -= (ssize_t)vector->iov_len;
 			vector++;

@@ -46,6 +46,9 @@ struct stream;
 /* From here on records go through that stream instead of WIRE_DESCRIPTOR. */
 void wire_through(struct stream *stream);
 
+/* Bytes that were written so far, as they went over the wire. */
+uint64_t wire_bytes(void);
+
 /* Waits for the next record, however long. */
 void wait_for_record(void);
 
