@@ -2,13 +2,13 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Channel } from '../channel/channel.ts';
-import { isPageImage } from './send-pages.ts';
+import { isPageImage } from '../checkpoint/images/page-image.ts';
 
 const chunkBytes = 1_048_576;
 
 /**
- * Sends CRIU's metadata images, and its page images where they have no stream of their own: one list, then all bytes in its order, since
- * each message of its own would cost its time inside the freeze. Returns the bytes sent.
+ * Sends CRIU's metadata images, and its page images where they have no stream of their own: one list, then all bytes in
+ * its order, since each message of its own would cost its time inside the freeze. Returns the bytes sent.
  */
 export async function sendImages(control: Channel, imageDir: string, withPages: boolean): Promise<number> {
   const all = await readdir(imageDir);

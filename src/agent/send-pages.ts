@@ -13,8 +13,6 @@ const reserveMs = 600_000;
 export interface MemoryStream {
   /** Present where pages go by address. */
   source: PageSource | null;
-  /** Rejects as soon as the stream fails. */
-  failed: Promise<never>;
   /** Of the frozen container: all that is missing goes; resolves with the bytes. `dumped` is CRIU's end. */
   finish(dumped: Promise<void>): Promise<number>;
   /** While the ranks run: the target makes room for all of it. */
@@ -43,13 +41,11 @@ export async function connectMemory(
       key,
       cgroup: handle.cgroup,
     });
-    const { failed } = source;
-    failed.catch(() => undefined);
     const reserve = async () => {
       await source.reserve();
       await channel.next(reservedSchema, { timeoutMs: reserveMs });
     };
-    return { source, failed, reserve, finish: async () => (await source.final()).bytes, end: () => source.end() };
+    return { source, reserve, finish: async () => (await source.final()).bytes, end: () => source.end() };
   }
   // Copying and sending overlap: what CRIU has written into the memory file system goes at once.
   const sender = await startSender({ program: bulk, address, port, key, dir: handle.imageDir(order.migration) });
@@ -58,8 +54,5 @@ export async function connectMemory(
     return await sender.finish();
   };
   const reserve = async () => undefined;
-  return { source: null, failed: sender.failed, reserve, finish, end: () => sender.drop() };
+  return { source: null, reserve, finish, end: () => sender.drop() };
 }
-
-/** Page images of CRIU: pages-<id>.img, ids from 1 on in the order in which they are written. */
-export const isPageImage = (name: string) => /^pages-\d+\.img$/.test(name);

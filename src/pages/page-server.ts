@@ -29,8 +29,6 @@ export interface PageServer {
   free(): void;
   /** Resolves when it has ended, however. */
   ended: Promise<void>;
-  /** Ends it at once: nothing that it serves may run any more. */
-  drop(): void;
 }
 
 /** Returns when it listens. @throws RankshiftError E_CRIU with what it said. */
@@ -66,7 +64,7 @@ export async function startPageServer({ pages, store, workDir, cgroup }: PageSer
       lines,
     });
   }
-  return { free: () => void stdin.write('free\n'), ended, drop };
+  return { free: () => void stdin.write('free\n'), ended };
 }
 
 /** Process ids of the servers for restores whose work directory is this one. */

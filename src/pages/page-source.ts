@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { senderLine } from '../bulk/bulk.ts';
 import { Carrier } from '../bulk/carrier.ts';
-import { RankshiftError } from '../errors.ts';
 import type { Wire } from '../migration/wire.ts';
 
 const armedSchema = z.object({ processes: z.number(), unarmed: z.number(), longestStopUs: z.number() });
-const sampleSchema = z.object({ ms: z.number(), writtenBytes: z.number(), presentBytes: z.number() });
 const roundSchema = z.object({
   round: z.number(),
   pages: z.number(),
@@ -52,19 +50,9 @@ export class PageSource {
     return new PageSource(carrier);
   }
 
-  /** Rejects when the tracker or the stream ends; never resolves before. */
-  get failed(): Promise<never> {
-    return this.#carrier.ended.then(() => Promise.reject(new RankshiftError('E_LINK', 'the page stream ended early')));
-  }
-
   /** Begins to notice writes in every process. Each is stopped for a part of a millisecond. */
   arm() {
     return this.#ask('arm', armedSchema, shortMs);
-  }
-
-  /** Counts what is written in so many milliseconds. After `arm`, before the first round. */
-  sample(ms: number) {
-    return this.#ask(`sample ${ms}`, sampleSchema, ms + shortMs);
   }
 
   /** Sends what was written since the last round, or everything, not faster than so many bytes per second. */
