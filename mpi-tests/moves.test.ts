@@ -222,7 +222,7 @@ test('cancel at any point before the commit: the container runs on at its source
     t.deepEqual(left, [], where);
     const late = await cluster().rankshift(['cancel', id]);
     t.is(late.exitCode, 3);
-    t.regex(late.stderr, /is cancelled; it is too late/);
+    t.regex(late.stderr, /has ended: cancelled; it is too late/);
   }
   const done = await move(cluster(), job.container(1), { to: 'n3' });
   t.is((await cluster().rankshift(['cancel', done.id])).exitCode, 3);

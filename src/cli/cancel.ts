@@ -8,7 +8,7 @@ export function cancelCommand(): Command {
     .description('call a migration off; possible until its commit, then the container runs on at its source')
     .argument('<id>', 'number of the migration')
     .action(async (id: string) => {
-      await new ApiClient(loadConfig()).post(`/v1/migrations/${encodeURIComponent(id)}/cancel`, {});
-      console.log(`migration ${id}: cancel requested`);
+      const { before } = await new ApiClient(loadConfig()).post(`/v1/migrations/${encodeURIComponent(id)}/cancel`, {});
+      console.log(`migration ${id}: ${before === true ? 'is being called off already' : 'cancel requested'}`);
     });
 }

@@ -3,6 +3,7 @@ import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { exitCode } from '../errors.ts';
 import { type Plan, planSchema } from '../migration/record.ts';
+import { remedyOf } from '../migration/remedies.ts';
 import {
   bandwidthOption,
   forceOption,
@@ -42,19 +43,35 @@ export function planCommand(): Command {
 }
 
 function describe(plan: Plan): string {
-  const { link, predicted } = plan;
   const lines = [
     `container  ${plan.container}`,
     `move       ${plan.source} -> ${plan.target ?? '(no target)'}`,
-    `strategy   ${plan.strategy}${plan.strategyReason === '' ? '' : ` (${plan.strategyReason})`}`,
+    // Without a target there is nothing to predict, and only one thing to say.
+    ...(plan.target === null ? [] : [strategy(plan)]),
     `memory     ${formatBytes(plan.memoryBytes)}`,
-    `link       ${link === null ? 'not measured' : `${formatBytes(link.bytesPerSecond)}/s, round trip ${formatMs(link.roundTripMs)}`}`,
-    `downtime   ${predicted === null ? 'not predicted: no move was measured yet' : `about ${formatMs(predicted.downtimeMs)}`}`,
-    `total      ${predicted === null ? '-' : `about ${formatMs(predicted.totalMs)}`}`,
+    ...(plan.target === null ? [] : predictions(plan)),
     ...plan.warnings.map((warning) => `warning    ${warning}`),
   ];
   if (plan.reasons.length === 0) return [...lines, 'verdict    can move'].join('\n');
-  return [...lines, 'verdict    refused:', ...plan.reasons.map(({ code, message }) => `  ${code}: ${message}`)].join(
-    '\n',
-  );
+  return [
+    ...lines,
+    'verdict    refused:',
+    ...plan.reasons.map(({ code, message }) => `  ${code}: ${message}`),
+    `what to do ${remedyOf(plan.reasons, plan.source, plan.target)}`,
+  ].join('\n');
+}
+
+function strategy({ strategy: way, strategyReason }: Plan): string {
+  return `strategy   ${way}${strategyReason === '' ? '' : ` (${strategyReason})`}`;
+}
+
+function predictions({ link, predicted }: Plan): string[] {
+  if (link === null) return ['link       not measured', 'downtime   not predicted: the link was not measured'];
+  const measured = `link       ${formatBytes(link.bytesPerSecond)}/s, round trip ${formatMs(link.roundTripMs)}`;
+  if (predicted === null) return [measured, 'downtime   not predicted: no move was measured yet'];
+  return [
+    measured,
+    `downtime   about ${formatMs(predicted.downtimeMs)}`,
+    `total      about ${formatMs(predicted.totalMs)}`,
+  ];
 }

@@ -3,6 +3,7 @@ import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
 import { type MigrationRecord, type SwitchResult, switchResultSchema, unmeasured } from '../migration/record.ts';
+import { remedyOf } from '../migration/remedies.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
 import { addCostSample } from '../store/costs.ts';
@@ -71,7 +72,11 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   const { plan, container, inspection } = await preflight(context, start.request);
   if (plan.reasons.length > 0 || plan.target === null || inspection === null) {
     const message = plan.reasons.map((reason) => reason.message).join('; ');
-    const error = new RankshiftError('E_REFUSED', message, { phase: 'preflight', container: 'running on source' });
+    const error = new RankshiftError('E_REFUSED', message, {
+      phase: 'preflight',
+      container: 'running on source',
+      action: remedyOf(plan.reasons, plan.source, plan.target),
+    });
     await apply({ type: 'refused', at: Date.now(), error: error.toJSON(), plan });
     return;
   }

@@ -1,7 +1,8 @@
 import { RankshiftError } from '../errors.ts';
 import { type ContainerRecord, parseContainerId } from '../migration/container.ts';
-import { isCancellable } from '../migration/machine.ts';
+import { isCancellable, isFinal } from '../migration/machine.ts';
 import type { MigrationRecord, MigrationRequest, Plan } from '../migration/record.ts';
+import { remedyOf } from '../migration/remedies.ts';
 import { abortSwitch, listContainers } from '../store/containers.ts';
 import { applyEvent, createMigration, readMigration } from '../store/migrations.ts';
 import { type Caller, requireOwner } from './authorize.ts';
@@ -73,6 +74,12 @@ export async function submitMigration(
   }
   // Said at once, for it is a slip of the pen; everything else about the target is the plan's business.
   if (request.to !== undefined) findNode(await gatherNodes(context), request.to);
+  if (request.to === container.owner) {
+    throw new RankshiftError('E_REFUSED', `${container.id} runs on ${request.to} already`, {
+      action: remedyOf([{ code: 'target-is-source', message: '' }], container.owner, null),
+      container: 'running on source',
+    });
+  }
   const record = await createMigration(context.redis, {
     container: container.id,
     job: container.job,
@@ -83,15 +90,19 @@ export async function submitMigration(
   return record;
 }
 
-/** Calls a move off, up to its commit: inside a switch it closes the commit record, and the source runs on. */
+/**
+ * Calls a move off, up to its commit: inside a switch it closes the commit record, and the source runs on. `before` says
+ * that somebody had asked for it already.
+ */
 export async function cancelMigration(
   context: ControllerContext,
   caller: Caller,
   id: string,
-): Promise<MigrationRecord> {
+): Promise<{ migration: MigrationRecord; before: boolean }> {
   const record = await readMigration(context.redis, id);
   await requireMigrationOwner(context, caller, record);
-  if (!isCancellable(record.state)) throw tooLate(id, `is ${record.state}`);
+  if (!isCancellable(record.state))
+    throw tooLate(id, isFinal(record.state) ? `has ended: ${record.state}` : 'has committed');
   const marked = await applyEvent(context.redis, id, { type: 'cancel-requested', at: Date.now() });
   if (['copying', 'switching'].includes(marked.state) && record.epoch !== null) {
     const answer = await abortSwitch(context.redis, {
@@ -101,7 +112,7 @@ export async function cancelMigration(
     });
     if (answer === 'committed') throw tooLate(id, 'has committed');
   }
-  return marked;
+  return { migration: marked, before: record.cancelRequested };
 }
 
 /** Goes on with a migration that gave up waiting: both nodes are asked again to settle by the commit record. */

@@ -101,9 +101,7 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
       method: 'POST',
       path: '/v1/migrations/:id/cancel',
       body: z.strictObject({}),
-      handle: async (request) => ({
-        migration: await cancelMigration(context, await caller(request), migrationId(request.params)),
-      }),
+      handle: async (request) => cancelMigration(context, await caller(request), migrationId(request.params)),
     }),
     route({
       method: 'POST',
