@@ -18,12 +18,13 @@ function head({
   createdAt,
   endedAt,
   waitingFor,
+  request,
 }: MigrationRecord): string {
   return [
     `migration   ${id}`,
     `container   ${container}`,
     `state       ${state}`,
-    `move        ${source ?? '?'} -> ${target ?? '?'}`,
+    `move        ${source ?? '?'} -> ${target ?? request.to ?? '?'}`,
     `asked by    ${requestedBy.name}`,
     `start       ${formatTime(createdAt)}`,
     `end         ${endedAt === null ? '-' : formatTime(endedAt)}`,

@@ -42,7 +42,7 @@ function list(migrations: MigrationRecord[], noHeader: boolean): string {
     record.requestedBy.name,
     record.state,
     record.source ?? '-',
-    record.target ?? '-',
+    record.target ?? record.request.to ?? '-',
     formatMs(record.result?.downtimeMs),
     formatMs(record.totalMs),
     formatTime(record.createdAt),
