@@ -1,11 +1,16 @@
 import type { TLSSocket } from 'node:tls';
 import { RankshiftError } from '../errors.ts';
+import { controllerName } from './credentials.ts';
 import { encodeFrame, FrameParser, type FrameType, frameType } from './frame.ts';
 import { Inbox } from './inbox.ts';
 import { Liveness, type LivenessOptions } from './liveness.ts';
 
 /** How long a link that is closed here goes on reading, so that the peer gets our last frames and not a reset. */
 const lingerMs = 2000;
+
+/** What a socket says where the process at its other end is gone. */
+const endedThere = /ECONNRESET|EPIPE|socket hang up/;
+const lost = 'the connection was lost';
 
 /** The socket of a channel with its frames, its signs of life and its end. */
 export class Link {
@@ -34,7 +39,7 @@ export class Link {
     this.#liveness = new Liveness(
       {
         ping: () => this.#ping(),
-        dead: (silentMs) => this.destroy(this.error(`no sign of life for ${Math.round(silentMs)} ms`)),
+        dead: (silentMs) => this.destroy(this.#gone(`no sign of life for ${Math.round(silentMs)} ms`)),
       },
       options,
     );
@@ -66,6 +71,15 @@ export class Link {
   /** An E_LINK error that names the peer. */
   error(message: string, cause?: unknown): RankshiftError {
     return new RankshiftError('E_LINK', `channel to ${this.peer}: ${message}`, { retryable: true, cause });
+  }
+
+  /** The peer's end of the connection is no more, or says nothing: mostly it is its process that ended. */
+  #gone(message: string, cause?: unknown): RankshiftError {
+    const { peer } = this;
+    const [who, unit] = peer === controllerName ? [peer, peer] : [`agent on ${peer}`, 'agent'];
+    const action = `Check the ${who} (systemctl status rankshift-${unit}), then the network to it.`;
+    const text = `channel to ${peer}: ${message}; the ${who} does not answer any more`;
+    return new RankshiftError('E_LINK', text, { retryable: true, cause, action });
   }
 
   /** Says that no further frames of ours follow. */
@@ -150,18 +164,18 @@ export class Link {
       this.#drained = undefined;
     });
     this.socket.on('error', (cause) => {
-      this.#failure ??= this.error(cause.message, cause);
+      this.#failure ??= endedThere.test(cause.message) ? this.#gone(lost, cause) : this.error(cause.message, cause);
     });
     return new Promise((resolve) => {
       this.socket.on('close', () => {
         this.#liveness.stop();
         const inOrder = this.#closing || !this.#framed;
-        this.#failure ??= inOrder ? undefined : this.error('the connection was lost');
-        const lost = this.#failure ?? this.error('the channel is closed');
-        this.inbox.fail(lost);
+        this.#failure ??= inOrder ? undefined : this.#gone(lost);
+        const failure = this.#failure ?? this.error('the channel is closed');
+        this.inbox.fail(failure);
         this.#drained?.promise.catch(() => undefined);
-        this.#drained?.reject(lost);
-        this.#raw.reject(lost);
+        this.#drained?.reject(failure);
+        this.#raw.reject(failure);
         resolve(this.#failure);
       });
     });
