@@ -8,7 +8,8 @@ import type { ControlLink } from './control-link.ts';
 const runningDeadlineMs = 60_000;
 
 export async function addSourceStats(result: SwitchResult, workDir: string): Promise<void> {
-  const dump = await readStats(workDir).catch(() => ({}));
+  // The container was frozen before CRIU came: what CRIU takes for the time of the freeze is none.
+  const { frozenUs: _, ...dump } = await readStats(workDir).catch((): Record<string, number> => ({}));
   result.criu = { dump, restore: result.criu?.restore ?? {} };
 }
 
