@@ -11,7 +11,7 @@
 
 #include "../init/arguments.h"
 
-enum { SILENCE_MS = 10000, BACKLOG = 16 };
+enum { SILENCE_MS = 10000, BACKLOG = 16, UNSENT_BYTES = 262144 };
 
 void set_socket_options(int socket)
 {
@@ -29,6 +29,16 @@ struct in_addr parse_address(const char *text)
 	if (inet_pton(AF_INET, text, &address) != 1)
 		fail(2, "not an IPv4 address: %s", text);
 	return address;
+}
+
+void set_alone(int socket)
+{
+	int yes = 1, seconds = 2, probes = SILENCE_MS / 2000 - 1, unsent = UNSENT_BYTES;
+	setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+	setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 int connect_to(const char *address, const char *port)

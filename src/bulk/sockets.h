@@ -7,6 +7,9 @@
 /* Limits of a socket that carries a stream: nothing is waited for longer than this without a sign of the other end. */
 void set_socket_options(int socket);
 
+/* Besides, for a connection that is silent for a long time and of which nobody else knows; see stream_alone. */
+void set_alone(int socket);
+
 /* Exits where the address does not answer. */
 int connect_to(const char *address, const char *port);
 

@@ -182,6 +182,11 @@ int stream_socket(const struct stream *stream)
 	return stream->links[stream->next_in].socket;
 }
 
+int stream_out_socket(const struct stream *stream)
+{
+	return stream->links[stream->next_out].socket;
+}
+
 void end_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -200,6 +205,12 @@ void stream_wait(struct stream *stream)
 			fail(1, "called off");
 		return;
 	}
+}
+
+void stream_alone(const struct stream *stream)
+{
+	for (unsigned i = 0; i < stream->count; i++)
+		set_alone(stream->links[i].socket);
 }
 
 void stream_connect(struct stream *stream, const char *address, const char *port)

@@ -45,8 +45,9 @@ void stream_read(struct stream *stream, void *bytes, size_t length);
 /* Whether something can be read of what has arrived. */
 bool stream_pending(const struct stream *stream);
 
-/* The socket on which the next bytes come. */
+/* The socket on which the next bytes come, and that on which the next go. */
 int stream_socket(const struct stream *stream);
+int stream_out_socket(const struct stream *stream);
 
 /* Ends this process with the agent that started it. */
 void end_with_parent(void);
@@ -56,6 +57,12 @@ void end_with_parent(void);
  * noticed by the agents' channel, whose end ends us: exits where standard input ends.
  */
 void stream_wait(struct stream *stream);
+
+/*
+ * For a stream that outlives its agents, whose channel then notices no death any more: the kernel asks the other end
+ * when it is silent, and what is sent waits in this program rather than in the kernel, so that answers overtake it.
+ */
+void stream_alone(const struct stream *stream);
 
 /* Connects to a stream_accept and opens the stream with the key from standard input; says "ready" on standard output. */
 void stream_connect(struct stream *stream, const char *address, const char *port);

@@ -25,7 +25,19 @@ static void kill_cgroup(const char *cgroup)
 		close(fd);
 }
 
-struct guarded *divide(const char *cgroup)
+/* Before the kill: whoever sees the container dead must know why. */
+static void tell_loss(const char *directory)
+{
+	char path[4096];
+	snprintf(path, sizeof path, "%s/lost", directory);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fprintf(stderr, "%s: %s: %s\n", program_name, path, strerror(errno));
+	else
+		close(fd);
+}
+
+struct guarded *divide(const char *cgroup, const char *work_directory)
 {
 	int status;
 	struct guarded *guarded = mmap(NULL, sizeof *guarded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -49,6 +61,7 @@ struct guarded *divide(const char *cgroup)
 			fail(1, "cannot wait: %s", strerror(errno));
 	if (guarded->lacking) {
 		fprintf(stderr, "%s: the container lacks memory that nobody has any more: it is killed\n", program_name);
+		tell_loss(work_directory);
 		kill_cgroup(cgroup);
 	}
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);

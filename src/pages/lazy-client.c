@@ -2,6 +2,7 @@
  * For the tests of `serve`: plays CRIU and the process that it restores. `make DIR` fills a store for process 7;
  * `run WORK_DIR early|late` connects, hands over a userfaultfd and uses the memory before or after the restore is said
  * to be finished: reads at random, drops, unmaps and moves parts, forks. The first wrong page ends it with a message.
+ * `hold` has the same memory itself, to be sent from there; `run` is then told which process that was.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +72,19 @@ static int make(const char *directory)
 	return 0;
 }
 
+static _Noreturn void hold(void)
+{
+	need(mmap(BASE, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == BASE,
+	     "mmap");
+	for (uint64_t i = 0; i < PAGES; i++)
+		for (uint64_t j = 0; i % 5 != 0 && j < WORDS; j++)
+			BASE[i][j] = word(i, j);
+	printf("%d\n", (int)getpid());
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static int open_lazily(void)
 {
 	struct uffdio_api api = { .api = UFFD_API,
@@ -92,7 +106,7 @@ static void send_number(int to, int32_t number)
 	need(send(to, &number, sizeof number, 0) == sizeof number, "send");
 }
 
-static int connect_to(const char *directory, int userfaultfd)
+static int connect_to(const char *directory, int userfaultfd, int process)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -103,7 +117,7 @@ static int connect_to(const char *directory, int userfaultfd)
 	int to = socket(AF_UNIX, SOCK_STREAM, 0);
 	need(connect(to, (struct sockaddr *)&address, sizeof address) == 0, "connect");
 	send_number(to, -9); /* a zombie */
-	send_number(to, PROCESS);
+	send_number(to, process);
 	*header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
 	memcpy(CMSG_DATA(header), &userfaultfd, sizeof userfaultfd);
 	need(sendmsg(to, &message, 0) == 1, "sendmsg");
@@ -160,8 +174,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "make") == 0)
 		return make(argv[2]);
-	need(argc == 4 && strcmp(argv[1], "run") == 0, "usage");
-	int to = connect_to(argv[2], open_lazily());
+	if (argc == 2 && strcmp(argv[1], "hold") == 0)
+		hold();
+	need((argc == 4 || argc == 5) && strcmp(argv[1], "run") == 0, "usage");
+	int to = connect_to(argv[2], open_lazily(), argc == 5 ? atoi(argv[4]) : PROCESS);
 	if (strcmp(argv[3], "early") == 0)
 		use();
 	send_number(to, 0x52535446);

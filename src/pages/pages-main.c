@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 		{ "source", "rankshift-pages source", source },
 		{ "store", "rankshift-pages store", store },
 		{ "serve", "rankshift-pages serve", serve },
+		{ "take", "rankshift-pages take", take },
 		{ "probe", "rankshift-pages probe", probe },
 		{ "checksum", "rankshift-pages checksum", checksum },
 	};
@@ -23,5 +24,5 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	}
-	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | checksum DIR | probe");
+	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | probe");
 }

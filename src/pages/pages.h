@@ -6,6 +6,7 @@ int source(int argc, char **argv);
 int store(int argc, char **argv);
 int serve(int argc, char **argv);
 int checksum(int argc, char **argv);
+int take(int argc, char **argv);
 int probe(int argc, char **argv);
 
 #endif

@@ -73,25 +73,55 @@ function directory(t: ExecutionContext, name: string): string {
   return path;
 }
 
-/** The stress program in a cgroup of its own. */
-async function startStress(t: ExecutionContext, seed: number) {
+/** A program in a cgroup of its own; its first line. */
+async function startInCgroup(t: ExecutionContext, name: string, command: string) {
   const mount = await cgroupMount();
   if (mount === null) throw new Error('no cgroup2');
-  const cgroup = join(mount.point, `rankshift-pages-test-${process.pid}-${seed}`);
+  const cgroup = join(mount.point, `rankshift-pages-test-${process.pid}-${name}`);
   mkdirSync(cgroup);
-  const program = start(t, 'sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs; exec ${stress} 60 ${seed}`]);
+  const program = start(t, 'sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs; exec ${command}`]);
   t.teardown(async () => {
     writeFileSync(join(cgroup, 'cgroup.kill'), '1');
     while ((await processesOf(cgroup)).length > 0) await sleep(5);
     rmdirSync(cgroup);
   });
-  t.is(await program.line(), 'ready');
+  return { ...program, cgroup, first: await program.line() };
+}
+
+async function startStress(t: ExecutionContext, seed: number) {
+  const program = await startInCgroup(t, String(seed), `${stress} 60 ${seed}`);
+  t.is(program.first, 'ready');
   /** It has found nothing wrong with its memory, up to the end. */
   const endsWell = async () => {
     program.child.kill('SIGTERM');
     t.deepEqual(await program.ended, { code: 0, stderr: '' });
   };
-  return { ...program, cgroup, endsWell };
+  return { ...program, endsWell };
+}
+
+const key = 'ab'.repeat(32);
+let leftBehind = 0;
+
+/** A frozen program whose pages the target has not got, all or but for rounds, and the target. */
+async function leaveBehind(
+  t: ExecutionContext,
+  pages: string,
+  { rounds, rate = '' }: { rounds: number; rate?: string },
+) {
+  const [store, work] = [directory(t, 'store'), directory(t, 'work')];
+  const held = await startInCgroup(t, `left-${leftBehind++}`, `${lazyClient} hold`);
+  const target = start(t, pages, ['take', store, work, '/nonexistent', '127.0.0.1', '0', '0', '127.0.0.1']);
+  target.stdin.write(`${key}\n`);
+  const source = start(t, pages, ['source', held.cgroup, '127.0.0.1', await target.line()]);
+  source.stdin.write(`${key}\n`);
+  t.is(await source.line(), 'ready');
+  await source.ask('arm');
+  for (let round = 0; round < rounds; round++) await source.ask('round');
+  await freeze(held.cgroup);
+  const left = Number((await source.ask(`leave${rate}`))['leftPages']);
+  t.true(rounds > 0 ? left < 100 : left > 6000, String(left));
+  t.regex(await target.line(), /"listening"/);
+  return { store, work, held, target, source };
 }
 
 async function checksums(t: ExecutionContext, build: Build, store: string): Promise<unknown> {
@@ -150,6 +180,63 @@ for (const build of builds) {
       t.deepEqual(readdirSync(store), []);
     });
   }
+
+  for (const [rounds, when] of [
+    [0, 'early'],
+    [0, 'late'],
+    [1, 'late'],
+  ] as const) {
+    test.serial(`${build}: pages left behind come after ${rounds} rounds, those needed ${when} first`, async (t) => {
+      t.timeout(60_000);
+      const { store, work, held, target, source } = await leaveBehind(t, pages, {
+        rounds,
+        rate: rounds === 0 ? ` ${16 << 20}` : '',
+      });
+      // Nobody is there any more to whom the source could listen.
+      source.stdin.end();
+      const { stdout } = await run(lazyClient, ['run', work, when, held.first], { timeoutMs: 20_000 });
+      t.is(stdout.trim(), 'good');
+      target.stdin.write('free\n');
+      const { code, stderr } = await target.ended;
+      t.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+      t.is((await source.ended).code, 0);
+      t.deepEqual(
+        readdirSync(store).filter((name) => name !== 'whole'),
+        [],
+      );
+    });
+  }
+
+  test.serial(`${build}: a source that dies with pages is told at once`, async (t) => {
+    const { work, held, target, source } = await leaveBehind(t, pages, { rounds: 0, rate: ` ${1 << 20}` });
+    const client = start(t, lazyClient, ['run', work, 'late', held.first]);
+    await sleep(200);
+    source.child.kill('SIGKILL');
+    const { code, stderr } = await target.ended;
+    t.is(code, 1);
+    t.regex(stderr, /lacks memory that nobody has/);
+    t.true(existsSync(join(work, 'lost')));
+    client.child.kill('SIGKILL');
+  });
+
+  test.serial(`${build}: pages that were called off are not sent, and a second restore gets all`, async (t) => {
+    const called = await leaveBehind(t, pages, { rounds: 0, rate: ` ${1 << 20}` });
+    called.source.stdin.write('stop\n');
+    t.is((await called.source.ended).code, 0);
+    t.is((await called.target.ended).code, 1);
+    t.false(existsSync(join(called.work, 'lost')));
+    const { work, held, target } = await leaveBehind(t, pages, { rounds: 0, rate: ` ${16 << 20}` });
+    const client = start(t, lazyClient, ['run', work, 'early', held.first]);
+    await sleep(100);
+    client.child.kill('SIGKILL');
+    await client.ended;
+    const again = await run(lazyClient, ['run', work, 'late', held.first], { timeoutMs: 20_000 }).catch(
+      async (error: Error) => ({ stdout: `${error.message}: ${(await target.ended).stderr}` }),
+    );
+    t.is(again.stdout.trim(), 'good');
+    target.stdin.end();
+    t.is((await target.ended).code, 0);
+  });
 
   test.serial(
     `${build}: the store stays whole until it may be freed, and a restore that breaks off is an error`,

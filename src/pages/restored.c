@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../init/arguments.h"
+#include "late.h"
 #include "send.h"
 #include "uapi.h"
 
@@ -47,11 +48,11 @@ static void note_fault(struct restored *restored, uint64_t address)
 {
 	/* Threads that wait for the same page are woken together. */
 	for (size_t i = 0; i < restored->fault_count; i++)
-		if (restored->faults[i] == address)
+		if (restored->faults[i].address == address)
 			return;
 	if (restored->fault_count == FAULTS)
 		fail(1, "more than %d threads wait for pages", FAULTS);
-	restored->faults[restored->fault_count++] = address;
+	restored->faults[restored->fault_count++] = (struct fault){ .address = address };
 	counted.faults++;
 }
 
@@ -104,46 +105,77 @@ static size_t place(struct restored *restored, uint64_t address, size_t pages, b
 	return 0;
 }
 
-static bool answer_fault(struct restored *restored, uint64_t address)
+enum answer { ANSWERED, TRY_AGAIN, COMES };
+
+static enum answer answer_fault(struct restored *restored, struct fault *fault)
 {
+	uint64_t address = fault->address;
 	const struct segment *segment = find_segment(&restored->missing, address);
 	bool zeros = true;
 	if (segment != NULL) {
-		read_file(restored->file, segment->stored + (address - segment->start), buffer, PAGE_BYTES);
+		uint64_t stored = segment->stored + (address - segment->start);
+		if (find_segment(&restored->file->coming, stored) != NULL) {
+			if (!fault->requested)
+				request_page(restored->file->process, stored);
+			fault->requested = true;
+			return COMES;
+		}
+		read_file(restored->file, stored, buffer, PAGE_BYTES);
 		zeros = is_zero_page(buffer);
 	}
 	if (place(restored, address, 1, zeros) == 1) {
 		counted.pages++;
-		return true;
+		return ANSWERED;
 	}
 	if (errno == EAGAIN)
-		return false;
+		return TRY_AGAIN;
 	if (errno == ESRCH)
 		restored->over = true;
 	/* Filled in the meantime, or unmapped: the thread looks for itself. */
 	struct uffdio_range range = { .start = address, .len = PAGE_BYTES };
 	ioctl(restored->userfaultfd, UFFDIO_WAKE, &range);
-	return true;
+	return ANSWERED;
 }
 
 void answer_faults(struct restored *restored)
 {
 	size_t left = 0;
-	for (size_t i = 0; i < restored->fault_count; i++)
-		if (!answer_fault(restored, restored->faults[i]))
+	restored->try_again = false;
+	for (size_t i = 0; i < restored->fault_count; i++) {
+		enum answer answer = answer_fault(restored, &restored->faults[i]);
+		if (answer == TRY_AGAIN)
+			restored->try_again = true;
+		if (answer != ANSWERED)
 			restored->faults[left++] = restored->faults[i];
+	}
 	restored->fault_count = left;
 }
 
-/* Goes on to the next page with data, and how far its segment reaches; false where nothing is missing. */
+/* How much of [stored, limit) has come: up to where the first page that has not begins. */
+static uint64_t come_to(const struct store_file *file, uint64_t stored, uint64_t limit)
+{
+	const struct segment *coming = next_segment(&file->coming, stored);
+	if (coming == NULL || coming->start >= limit)
+		return limit;
+	return coming->start > stored ? coming->start : stored;
+}
+
+/*
+ * Goes on to the next page with data, and how far its segment reaches; false where nothing is missing, or where what
+ * follows has not come yet, which `waits` tells.
+ */
 static bool next_missing(struct restored *restored, size_t *pages)
 {
 	struct segments *missing = &restored->missing;
 	while (missing->first < missing->count) {
 		const struct segment *segment = &missing->at[missing->first];
-		uint64_t start, limit = segment->stored + (segment->end - segment->start);
+		uint64_t start, limit = come_to(restored->file, segment->stored, segment->stored + (segment->end - segment->start));
+		if (limit == segment->stored) {
+			restored->waits = true;
+			return false;
+		}
 		if (!next_data(restored->file, segment->stored, limit, &start)) {
-			advance_segments(missing, segment->end - segment->start);
+			advance_segments(missing, limit - segment->stored);
 			continue;
 		}
 		*pages = (limit - start) / PAGE_BYTES;
@@ -167,7 +199,7 @@ void fill_chunk(struct restored *restored, bool freeing)
 {
 	size_t pages, placed;
 	if (!next_missing(restored, &pages)) {
-		restored->over = true;
+		restored->over = !restored->waits;
 		return;
 	}
 	const struct segment *segment = &restored->missing.at[restored->missing.first];

@@ -16,7 +16,12 @@ struct restored {
 	struct segments missing;
 	bool shared; /* has forked, or was forked: others need the same stored pages */
 	bool over;   /* nothing is missing any more, or the process has ended */
-	uint64_t faults[FAULTS];
+	bool waits;  /* what it lacks next has not come from the source yet */
+	bool try_again; /* a fault could not be answered before an event is read */
+	struct fault {
+		uint64_t address;
+		bool requested;
+	} faults[FAULTS];
 	size_t fault_count;
 };
 

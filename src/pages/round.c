@@ -16,6 +16,7 @@ static struct ranges mappings, reach;
 struct reading {
 	struct tracked *tracked;
 	struct ranges *present;	 /* of the final round */
+	struct ranges *coming;	 /* of a final round that only announces */
 	bool all;		 /* whatever the kernel says was written */
 	int64_t started, scan_ns; /* time in the kernel's scan alone */
 };
@@ -26,7 +27,11 @@ static void send_region(const struct page_region *region, void *context)
 	reading->scan_ns += monotonic_ns() - reading->started;
 	if (reading->present != NULL && !(region->categories & PAGE_IS_PFNZERO))
 		add_range(reading->present, region->start, region->end);
-	if (reading->all || (region->categories & PAGE_IS_WRITTEN)) {
+	if (reading->coming != NULL) {
+		/* Pages of zeros are in no list of what the process has, and read as such. */
+		if ((reading->all || (region->categories & PAGE_IS_WRITTEN)) && !(region->categories & PAGE_IS_PFNZERO))
+			add_range(reading->coming, region->start, region->end);
+	} else if (reading->all || (region->categories & PAGE_IS_WRITTEN)) {
 		if (region->categories & PAGE_IS_PFNZERO)
 			send_zeros(region->start, region->end);
 		else
@@ -106,12 +111,12 @@ void send_round(struct tracked *tracked, struct armed *armed, int64_t *scan_ns)
 		close(memory);
 }
 
-void send_final(struct tracked *tracked, int64_t *scan_ns)
+void send_final(struct tracked *tracked, struct ranges *coming, int64_t *scan_ns)
 {
 	static struct ranges present;
 	pid_t pid = tracked->process.pid;
 	int pagemap = open_proc(pid, "pagemap", O_RDONLY), memory = open_proc(pid, "mem", O_RDONLY);
-	struct reading reading = { .tracked = tracked, .present = &present };
+	struct reading reading = { .tracked = tracked, .present = &present, .coming = coming };
 	if (pagemap < 0 || memory < 0 || read_mappings(pid, &mappings, NULL) < 0)
 		fail(1, "process %d cannot be read", (int)pid);
 	present.count = 0;
@@ -123,6 +128,8 @@ void send_final(struct tracked *tracked, int64_t *scan_ns)
 	}
 	end_pages();
 	send_keep(tracked->process.inside, &present);
+	if (coming != NULL)
+		send_coming(tracked->process.inside, coming);
 	tracked->kept = 1;
 	*scan_ns += reading.scan_ns;
 	close(pagemap);

@@ -9,8 +9,11 @@
 /* Sends what a running, armed process wrote since the last round. Rearms it where it runs another program now. */
 void send_round(struct tracked *tracked, struct armed *armed, int64_t *scan_ns);
 
-/* Sends what is missing of a frozen process, and what it has. All of it where it was never armed. */
-void send_final(struct tracked *tracked, int64_t *scan_ns);
+/*
+ * Sends what is missing of a frozen process, and what it has. All of it where it was never armed. With `coming`, a list
+ * to fill, the missing pages are only announced.
+ */
+void send_final(struct tracked *tracked, struct ranges *coming, int64_t *scan_ns);
 
 /* Tells the target for which pages of a running process it will need room. */
 void reserve(struct tracked *tracked);

@@ -27,6 +27,11 @@ void begin_segments(struct segments *segments, const struct ranges *ranges)
 		insert(segments, i, (struct segment){ ranges->at[i].start, ranges->at[i].end, ranges->at[i].start });
 }
 
+void append_segment(struct segments *segments, uint64_t start, uint64_t end)
+{
+	insert(segments, segments->count, (struct segment){ start, end, start });
+}
+
 void copy_segments(struct segments *to, const struct segments *from)
 {
 	*to = (struct segments){ 0 };
@@ -52,6 +57,12 @@ static size_t first_behind(const struct segments *segments, uint64_t address)
 			low = middle + 1;
 	}
 	return low;
+}
+
+const struct segment *next_segment(const struct segments *segments, uint64_t address)
+{
+	size_t index = first_behind(segments, address);
+	return index < segments->count ? &segments->at[index] : NULL;
 }
 
 const struct segment *find_segment(const struct segments *segments, uint64_t address)
@@ -80,6 +91,10 @@ void drop_segments(struct segments *segments, uint64_t start, uint64_t end)
 	split(segments, start);
 	split(segments, end);
 	size_t from = first_behind(segments, start), to = first_behind(segments, end);
+	if (from == segments->first) {
+		segments->first = to;
+		return;
+	}
 	memmove(segments->at + from, segments->at + to, (segments->count - to) * sizeof *segments->at);
 	segments->count -= to - from;
 }

@@ -25,6 +25,12 @@ void begin_segments(struct segments *segments, const struct ranges *ranges);
 void copy_segments(struct segments *to, const struct segments *from);
 void free_segments(struct segments *segments);
 
+/* Adds a range behind all others. */
+void append_segment(struct segments *segments, uint64_t start, uint64_t end);
+
+/* The first segment that ends behind the address; NULL. */
+const struct segment *next_segment(const struct segments *segments, uint64_t address);
+
 /* The segment that holds the address; NULL. */
 const struct segment *find_segment(const struct segments *segments, uint64_t address);
 

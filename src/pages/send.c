@@ -166,11 +166,11 @@ void send_keep(uint32_t inside, const struct ranges *ranges)
 	} while (at < ranges->count);
 }
 
-void send_reserve(uint32_t inside, const struct ranges *ranges)
+static void send_ranges(enum wire_kind kind, uint32_t inside, const struct ranges *ranges)
 {
 	size_t at = 0;
 	do {
-		struct wire_record record = { .kind = WIRE_RESERVE, .process = inside };
+		struct wire_record record = { .kind = kind, .process = inside };
 		for (; at < ranges->count && record.runs < WIRE_RUNS; at++) {
 			const struct range *range = &ranges->at[at];
 			table[record.runs++] = (struct wire_run){ range->start, (range->end - range->start) / PAGE_BYTES };
@@ -179,15 +179,35 @@ void send_reserve(uint32_t inside, const struct ranges *ranges)
 	} while (at < ranges->count);
 }
 
+void send_reserve(uint32_t inside, const struct ranges *ranges)
+{
+	send_ranges(WIRE_RESERVE, inside, ranges);
+}
+
+void send_coming(uint32_t inside, const struct ranges *ranges)
+{
+	send_ranges(WIRE_COMING, inside, ranges);
+}
+
 void send_gone(uint32_t inside)
 {
 	send_record((struct wire_record){ .kind = WIRE_GONE, .process = inside }, NULL, 0);
 }
 
-void send_end(const struct wire_run *processes, uint32_t count)
+static void send_totals(enum wire_kind kind, const struct wire_run *processes, uint32_t count)
 {
 	if (count > WIRE_RUNS)
 		fail(1, "more than %d processes", WIRE_RUNS);
 	memcpy(table, processes, count * sizeof *table);
-	send_record((struct wire_record){ .kind = WIRE_END, .runs = count }, NULL, 0);
+	send_record((struct wire_record){ .kind = kind, .runs = count }, NULL, 0);
+}
+
+void send_left(const struct wire_run *processes, uint32_t count)
+{
+	send_totals(WIRE_LEFT, processes, count);
+}
+
+void send_end(const struct wire_run *processes, uint32_t count)
+{
+	send_totals(WIRE_END, processes, count);
 }

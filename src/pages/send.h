@@ -46,6 +46,12 @@ void send_gone(uint32_t inside);
 /* Tells the target for which pages it will need room. */
 void send_reserve(uint32_t inside, const struct ranges *ranges);
 
+/* Announces pages that follow later (push.h). */
+void send_coming(uint32_t inside, const struct ranges *ranges);
+
+/* All pages were sent or announced: every process with its pages of data so far. */
+void send_left(const struct wire_run *processes, uint32_t count);
+
 /* The end mark: every process with its pages of data. */
 void send_end(const struct wire_run *processes, uint32_t count);
 

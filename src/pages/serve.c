@@ -1,9 +1,11 @@
 /*
- * The target's stand-in for `criu lazy-pages`: listens at lazy-pages.socket in CRIU's work directory, where a restore
- * with --lazy-pages connects, and fills the restored processes from the store (criu/uffd.c is the other end).
+ * The target's stand-in for `criu lazy-pages`: fills the processes of a restore with --lazy-pages from the store and, in
+ * a post-copy, with what still comes from the source.
  * Lines on standard input: `populate` (begin to fill now; else when CRIU has finished), `free` (the container runs here
  * for good: free what is filled). Its end is no command: a container that runs must get its pages, whoever dies.
  */
+#include "serve.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -11,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../init/arguments.h"
 #include "guard.h"
+#include "late.h"
 #include "pages.h"
+#include "restore-socket.h"
 #include "restored.h"
 
 #define RESTORE_FINISHED 0x52535446 /* LAZY_PAGES_RESTORE_FINISHED of criu/uffd.c */
@@ -25,10 +28,12 @@
 #define CRIU_COMES_MS 30000
 
 static struct {
-	struct store_files files;
+	struct store_files *files;
 	struct restored *at[PROCESSES];
 	size_t count, processes;
 	int listener, criu; /* -1 when done with */
+	bool late;    /* pages come yet */
+	bool patient; /* it is a post-copy: a restore that broke off is waited for again */
 	bool input, finished, populating, freeing, told;
 	int64_t since, left; /* when filling began, when the agent left */
 	struct guarded *guarded;
@@ -42,20 +47,6 @@ static void tell(const char *event)
 	fflush(stdout);
 }
 
-static int listen_at(const char *directory)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	/* The name of a socket has 107 bytes, that of a directory may have more. */
-	if (chdir(directory) < 0)
-		fail(1, "cannot enter %s: %s", directory, strerror(errno));
-	snprintf(address.sun_path, sizeof address.sun_path, "lazy-pages.socket");
-	unlink(address.sun_path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)
-		fail(1, "cannot listen in %s: %s", directory, strerror(errno));
-	return fd;
-}
-
 static void add(struct restored *restored)
 {
 	if (serving.count == PROCESSES)
@@ -64,25 +55,25 @@ static void add(struct restored *restored)
 	serving.processes++;
 }
 
-/* The descriptor that follows the number of a process, with one byte. */
-static int take_descriptor(void)
+/* Back to where no restore has come. */
+static void forget_restore(void)
 {
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	char byte;
-	struct iovec piece = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
-				  .msg_controllen = sizeof control };
-	struct cmsghdr *header = NULL;
-	int fd;
-	if (recvmsg(serving.criu, &message, MSG_CMSG_CLOEXEC) == 1)
-		header = CMSG_FIRSTHDR(&message);
-	if (header == NULL || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof fd))
-		fail(1, "CRIU sent no descriptor");
-	memcpy(&fd, CMSG_DATA(header), sizeof fd);
-	return fd;
+	while (serving.count > 0)
+		finish(serving.at[--serving.count]);
+	if (serving.criu >= 0)
+		close(serving.criu);
+	serving.criu = -1;
+	serving.finished = serving.populating = false;
+	serving.processes = 0;
+}
+
+static void restore_broke(void)
+{
+	/* CRIU lets no process run before it has said that it is finished. */
+	serving.guarded->lacking = false;
+	if (!serving.patient)
+		fail(1, "the restore ended before it was complete");
+	forget_restore();
 }
 
 /* One message of CRIU's: a process with its userfaultfd, a zombie (negative), or the end of the restore. */
@@ -96,9 +87,8 @@ static void hear_criu(void)
 		return;
 	}
 	if (got != sizeof number) {
-		/* CRIU lets none of them run before it has said that it is finished. */
-		serving.guarded->lacking = false;
-		fail(1, "the restore ended before it was complete");
+		restore_broke();
+		return;
 	}
 	if (number == RESTORE_FINISHED) {
 		serving.finished = true;
@@ -107,11 +97,16 @@ static void hear_criu(void)
 	}
 	if (number < 0)
 		return;
-	struct store_file *file = find_file(&serving.files, (uint32_t)number);
+	struct store_file *file = find_file(serving.files, (uint32_t)number);
 	if (file == NULL)
 		fail(1, "the memory of process %d is not in the store", number);
+	int userfaultfd = take_descriptor(serving.criu);
+	if (userfaultfd < 0) {
+		restore_broke();
+		return;
+	}
 	serving.guarded->lacking = true;
-	add(begin_restored(take_descriptor(), file));
+	add(begin_restored(userfaultfd, file));
 }
 
 static void hear_agent(void)
@@ -163,8 +158,10 @@ static void fill(void)
 {
 	for (size_t i = 0; i < serving.count; i++) {
 		struct restored *restored = serving.at[i];
-		if (!restored->over)
+		if (!restored->over && !restored->waits)
 			fill_chunk(restored, serving.freeing);
+		if (restored->waits)
+			continue;
 		if (!restored->over)
 			return;
 		finish(restored);
@@ -179,59 +176,99 @@ static bool is_over(void)
 	if (!serving.finished || serving.count > 0)
 		return false;
 	serving.guarded->lacking = false;
+	/* All processes have what they need; the rest of the stream is for a restore that is tried again. */
+	if (serving.late && !serving.freeing)
+		return false;
+	if (serving.late)
+		end_late();
+	serving.late = false;
 	if (!serving.told)
 		tell("populated");
 	serving.told = true;
 	return serving.freeing || !serving.input;
 }
 
-int serve(int argc, char **argv)
+/* Takes what has come from the source. */
+static void hear_source(void)
 {
-	static struct pollfd watched[3 + PROCESSES];
-	if (argc != 4)
-		fail(2, "usage: rankshift-pages serve DIR WORK_DIR CGROUP_DIR");
-	serving.guarded = divide(argv[3]);
-	char *directory = realpath(argv[1], NULL);
-	if (directory == NULL)
-		fail(1, "cannot find %s: %s", argv[1], strerror(errno));
-	serving.files.directory = directory;
-	open_files(&serving.files);
-	serving.listener = listen_at(argv[2]);
+	serving.late = take_late();
+	for (size_t i = 0; i < serving.count; i++)
+		serving.at[i]->waits = false;
+}
+
+static void accept_restore(void)
+{
+	forget_restore();
+	serving.criu = accept4(serving.listener, NULL, NULL, SOCK_CLOEXEC);
+	if (serving.criu < 0)
+		fail(1, "cannot accept CRIU: %s", strerror(errno));
+	if (serving.patient)
+		return;
+	close(serving.listener);
+	serving.listener = -1;
+}
+
+/* Whether there is something to do without being told of anything. */
+static bool is_busy(void)
+{
+	if (serving.late && late_pending())
+		return true;
+	for (size_t i = 0; i < serving.count; i++)
+		if (serving.at[i]->try_again || (serving.populating && !serving.at[i]->waits))
+			return true;
+	return false;
+}
+
+int serve_restore(struct store_files *files, bool late, const char *work_directory, struct guarded *guarded)
+{
+	static struct pollfd watched[4 + PROCESSES];
+	serving.files = files;
+	serving.late = serving.patient = late;
+	serving.guarded = guarded;
+	serving.listener = listen_for_restore(work_directory);
 	tell("listening");
 	while (!is_over()) {
-		bool busy = serving.populating && serving.count > 0;
 		watched[0] = (struct pollfd){ .fd = serving.input ? 0 : -1, .events = POLLIN };
 		watched[1] = (struct pollfd){ .fd = serving.listener, .events = POLLIN };
 		watched[2] = (struct pollfd){ .fd = serving.criu, .events = POLLIN };
-		for (size_t i = 0; i < serving.count; i++) {
-			watched[3 + i] = (struct pollfd){ .fd = serving.at[i]->userfaultfd, .events = POLLIN };
-			busy = busy || serving.at[i]->fault_count > 0;
-		}
+		watched[3] = (struct pollfd){ .fd = serving.late ? late_descriptor() : -1, .events = POLLIN };
+		for (size_t i = 0; i < serving.count; i++)
+			watched[4 + i] = (struct pollfd){ .fd = serving.at[i]->userfaultfd, .events = POLLIN };
 		size_t count = serving.count;
-		if (poll(watched, 3 + count, busy ? 0 : serving.input ? -1 : 1000) < 0 && errno != EINTR)
+		if (poll(watched, 4 + count, is_busy() ? 0 : serving.input ? -1 : 1000) < 0 && errno != EINTR)
 			fail(1, "cannot wait: %s", strerror(errno));
-		if (!serving.input && serving.listener >= 0 && monotonic_ms() - serving.left > CRIU_COMES_MS)
+		if (!serving.input && serving.listener >= 0 && serving.criu < 0 && !serving.finished &&
+		    monotonic_ms() - serving.left > CRIU_COMES_MS)
 			fail(1, "CRIU never came");
-		hear_processes(watched + 3);
+		if (serving.late && (watched[3].revents != 0 || late_pending()))
+			hear_source();
+		hear_processes(watched + 4);
 		if (watched[0].revents != 0)
 			hear_agent();
 		if (watched[2].revents != 0)
 			hear_criu();
-		if (watched[1].revents != 0) {
-			serving.criu = accept4(serving.listener, NULL, NULL, SOCK_CLOEXEC);
-			close(serving.listener);
-			serving.listener = -1;
-			if (serving.criu < 0)
-				fail(1, "cannot accept CRIU: %s", strerror(errno));
-		}
+		if (watched[1].revents != 0)
+			accept_restore();
 		if (serving.populating) {
 			if (serving.since == 0)
 				serving.since = monotonic_ns();
 			fill();
 		}
 	}
-	while (serving.freeing && serving.files.count > 0)
-		remove_file(&serving.files, serving.files.at[0]);
-	free(directory);
+	while (serving.freeing && serving.files->count > 0)
+		remove_file(serving.files, serving.files->at[0]);
 	return 0;
+}
+
+int serve(int argc, char **argv)
+{
+	static struct store_files files;
+	if (argc != 4)
+		fail(2, "usage: rankshift-pages serve DIR WORK_DIR CGROUP_DIR");
+	struct guarded *guarded = divide(argv[3], argv[2]);
+	files.directory = realpath(argv[1], NULL);
+	if (files.directory == NULL)
+		fail(1, "cannot find %s: %s", argv[1], strerror(errno));
+	open_files(&files);
+	return serve_restore(&files, false, argv[2], guarded);
 }

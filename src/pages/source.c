@@ -13,10 +13,12 @@
 #include "container.h"
 #include "pace.h"
 #include "pages.h"
+#include "push.h"
 #include "round.h"
 #include "send.h"
 
 static struct container container;
+static struct stream connection;
 static bool armed_before, greeted;
 static unsigned round_number;
 
@@ -106,12 +108,30 @@ static void final_round(const char *argument)
 	if (container.count > WIRE_RUNS)
 		fail(1, "more than %d processes", WIRE_RUNS);
 	for (size_t i = 0; i < container.count; i++) {
-		send_final(&container.at[i], &scan_ns);
+		send_final(&container.at[i], NULL, &scan_ns);
 		totals[i] = (struct wire_run){ container.at[i].process.inside, container.at[i].data_pages };
 	}
 	send_end(totals, (uint32_t)container.count);
 	snprintf(more, sizeof more, ",\"checksum\":\"%016" PRIx64 "\"", sent_checksum());
 	end_round(since, scan_ns, more);
+}
+
+/* In place of the final round: what is missing follows when the container runs on the target. */
+static void leave(const char *argument)
+{
+	int64_t since = monotonic_ns(), scan_ns = 0;
+	uint64_t bytes_per_second = *argument == '\0' ? 0 : parse_rate(argument, 1);
+	char more[64];
+	if (connection.count == 0)
+		fail(2, "pages are left behind on a stream of two directions only");
+	set_pace(0, false);
+	begin_round();
+	uint64_t pages = announce_rest(&container, &scan_ns);
+	snprintf(more, sizeof more, ",\"leftPages\":%" PRIu64, pages);
+	end_round(since, scan_ns, more);
+	fflush(stdout);
+	push_rest(&container, &connection, bytes_per_second);
+	exit(0);
 }
 
 static void sample(const char *argument)
@@ -149,6 +169,8 @@ static void obey(char *line)
 		final_round(argument);
 	} else if (strcmp(line, "node-limit") == 0) {
 		take_node_limit(argument);
+	} else if (strcmp(line, "leave") == 0) {
+		leave(argument);
 	} else if (strcmp(line, "checksum") == 0) {
 		list_processes(&container);
 		print_checksums(&container);
@@ -165,11 +187,12 @@ static void obey(char *line)
 int source(int argc, char **argv)
 {
 	char line[4096];
-	static struct stream connection;
 	if (argc != 2 && argc != 4)
 		fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT]");
 	container.cgroup = argv[1];
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever tells it to end must not hit it while it arms; it may end in push_rest only. */
+	signal(SIGTERM, SIG_IGN);
 	/* It is not killed with the agent: in the middle of arming that would harm a rank. Its input ends then. */
 	if (argc == 4) {
 		stream_connect(&connection, argv[2], argv[3]);

@@ -76,6 +76,7 @@ void remove_file(struct store_files *files, struct store_file *file)
 	}
 	close(file->pages);
 	close(file->keep);
+	free_segments(&file->coming);
 	for (size_t i = 0; i < files->count; i++) {
 		if (files->at[i] == file) {
 			files->at[i] = files->at[--files->count];

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mappings.h"
+#include "segments.h"
 #include "wire.h"
 
 /* Addresses of user space end below; any offset up to here is a valid one. */
@@ -21,6 +21,7 @@ struct store_file {
 	int pages, keep;     /* descriptors */
 	uint64_t data_pages; /* received so far */
 	uint64_t kept_to;    /* how far the list under way has come; 0 between lists */
+	struct segments coming; /* announced, and not here yet */
 };
 
 struct store_files {

@@ -1,139 +1,18 @@
 /* The target's end of the page stream: takes records from descriptor 3 and keeps the pages in files. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "../init/arguments.h"
 #include "../bulk/stream.h"
+#include "../init/arguments.h"
+#include "intake.h"
 #include "pages.h"
-#include "store-file.h"
-#include "uapi.h"
-
-static struct store_files files;
-static struct wire_run table[WIRE_RUNS];
-static char data[WIRE_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
-
-struct intake {
-	uint64_t chain, records, pages, bytes;
-};
-
-static _Noreturn void corrupted(const struct intake *stream, const char *what)
-{
-	fail(1, "the page stream is corrupted at byte %" PRIu64 " (record %" PRIu64 "): %s", stream->bytes, stream->records,
-	     what);
-}
-
-static void take_bytes(struct intake *stream, void *buffer, size_t length)
-{
-	if (read_whole(buffer, length) == 0)
-		return;
-	if (errno == EPIPE)
-		fail(1, "the page stream ended after %" PRIu64 " records, before its end mark", stream->records);
-	fail(1, "the page stream broke: %s", strerror(errno));
-}
-
-/* Lengths first, for what is read next; the contents count only after the checksum. */
-static void take_record(struct intake *stream, struct wire_record *record)
-{
-	wait_for_record();
-	take_bytes(stream, record, sizeof *record);
-	if (record->kind < WIRE_HELLO || record->kind > WIRE_END || record->runs > WIRE_RUNS || record->pages > WIRE_PAGES)
-		corrupted(stream, "no record of pages");
-	take_bytes(stream, table, record->runs * sizeof *table);
-	take_bytes(stream, data, record->pages * PAGE_BYTES);
-	struct iovec piece = { data, record->pages * PAGE_BYTES };
-	stream->chain = wire_checksum(record, table, &piece, 1, stream->chain);
-	if (stream->chain != record->checksum)
-		corrupted(stream, "wrong checksum");
-	stream->records++;
-	stream->bytes += sizeof *record + record->runs * sizeof *table + record->pages * PAGE_BYTES;
-}
-
-/* A sender with a mistake must not write anywhere else: each run lies in user space and, in lists, behind the last. */
-static void check_runs(const struct intake *stream, const struct wire_record *record, uint64_t from)
-{
-	uint64_t pages = 0;
-	for (uint32_t i = 0; i < record->runs; i++) {
-		uint64_t count = table[i].pages & ~WIRE_ZERO;
-		if (table[i].address % PAGE_BYTES != 0 || count == 0 || table[i].address >= STORE_END ||
-		    count > (STORE_END - table[i].address) / PAGE_BYTES)
-			corrupted(stream, "a range outside of any memory");
-		if (table[i].pages == count)
-			pages += count;
-		if (record->kind != WIRE_DATA) {
-			if (table[i].address < from)
-				corrupted(stream, "a list that is not in order");
-			from = table[i].address + count * PAGE_BYTES;
-		}
-	}
-	if (record->kind == WIRE_DATA && pages != record->pages)
-		corrupted(stream, "a table that does not fit its data");
-}
-
-static void store_pages(struct intake *stream, const struct wire_record *record)
-{
-	struct store_file *file = make_file(&files, record->process);
-	const char *at = data;
-	check_runs(stream, record, 0);
-	for (uint32_t i = 0; i < record->runs; i++) {
-		uint64_t address = table[i].address, length = (table[i].pages & ~WIRE_ZERO) * PAGE_BYTES, start;
-		if (!(table[i].pages & WIRE_ZERO)) {
-			write_file(file, address, at, length);
-			at += length;
-		} else if (next_data(file, address, address + length, &start)) {
-			punch_file(file, address, address + length);
-		}
-	}
-	file->data_pages += record->pages;
-	stream->pages += record->pages;
-}
-
-static void keep(struct intake *stream, const struct wire_record *record)
-{
-	struct store_file *file = make_file(&files, record->process);
-	check_runs(stream, record, file->kept_to);
-	keep_ranges(file, table, record->runs, record->kind == WIRE_KEEP_LAST);
-}
-
-static void reserve(struct intake *stream, const struct wire_record *record)
-{
-	if (record->runs == 0) {
-		printf("{\"reserved\":true}\n");
-		fflush(stdout);
-		return;
-	}
-	struct store_file *file = make_file(&files, record->process);
-	check_runs(stream, record, 0);
-	for (uint32_t i = 0; i < record->runs; i++)
-		reserve_file(file, table[i].address, table[i].address + table[i].pages * PAGE_BYTES);
-}
-
-/* Every process that the source has, no other, and as many pages of each as were sent. */
-static void check_totals(struct intake *stream, const struct wire_record *record)
-{
-	if (record->runs != files.count)
-		corrupted(stream, "another number of processes at the end");
-	for (uint32_t i = 0; i < record->runs; i++) {
-		struct store_file *file = find_file(&files, (uint32_t)table[i].address);
-		if (file == NULL || file->data_pages != table[i].pages || file->kept_to != 0)
-			corrupted(stream, "another number of pages at the end");
-	}
-}
-
-static void greet(struct intake *stream)
-{
-	struct wire_record record;
-	take_record(stream, &record);
-	if (record.kind != WIRE_HELLO || record.runs != 1 || table[0].address != WIRE_START || table[0].pages != PAGE_BYTES)
-		corrupted(stream, "no page stream of this version");
-}
 
 int store(int argc, char **argv)
 {
-	struct intake stream = { .chain = WIRE_START };
-	struct wire_record record;
+	static struct store_files files;
 	static struct stream connection;
+	struct intake stream = { .files = &files, .chain = WIRE_START };
+	enum wire_kind kind;
 	if (argc != 2 && argc != 6)
 		fail(2, "usage: rankshift-pages store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE]");
 	files.directory = argv[1];
@@ -147,29 +26,11 @@ int store(int argc, char **argv)
 	}
 	greet(&stream);
 	do {
-		take_record(&stream, &record);
-		switch (record.kind) {
-		case WIRE_DATA:
-			store_pages(&stream, &record);
-			break;
-		case WIRE_KEEP:
-		case WIRE_KEEP_LAST:
-			keep(&stream, &record);
-			break;
-		case WIRE_RESERVE:
-			reserve(&stream, &record);
-			break;
-		case WIRE_GONE:
-			if (find_file(&files, record.process) != NULL)
-				remove_file(&files, find_file(&files, record.process));
-			break;
-		case WIRE_END:
-			check_totals(&stream, &record);
-			break;
-		default:
-			corrupted(&stream, "a second greeting");
-		}
-	} while (record.kind != WIRE_END);
+		wait_for_record();
+		kind = take_record(&stream);
+		if (kind == WIRE_LEFT)
+			fail(1, "the source keeps pages back, which only a post-copy may");
+	} while (kind != WIRE_END);
 	printf("{\"processes\":%zu,\"pages\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"}\n", files.count,
 	       stream.pages, stream.bytes, stream.chain);
 	return 0;

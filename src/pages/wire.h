@@ -24,6 +24,8 @@ enum wire_kind {
 	WIRE_KEEP_LAST, /* the same, and the last record of this list */
 	WIRE_GONE,	/* the process has ended */
 	WIRE_RESERVE,	/* table: what a process is going to have; the last record of these has no entry and process 0 */
+	WIRE_COMING,	/* table: pages that follow when the container runs on the target (push.h). In address order. */
+	WIRE_LEFT,	/* table as of WIRE_END: the target knows all pages, but has not got those that were announced */
 	WIRE_END,	/* table: every process with the pages of data that were sent for it. The last record. */
 };
 
@@ -40,6 +42,12 @@ struct wire_run {
 /* Checksum of a record after one with the checksum `seed`; the data lies in `count` pieces of whole pages. */
 uint64_t wire_checksum(const struct wire_record *record, const struct wire_run *table, const struct iovec *data,
 		       size_t count, uint64_t seed);
+
+/* Back from the target, after WIRE_LEFT: a page that a process waits for, or WIRE_ALL_THERE. */
+struct wire_request {
+	uint64_t process, address;
+};
+#define WIRE_ALL_THERE UINT64_MAX /* as the process: nothing is needed any more */
 
 struct stream;
 
