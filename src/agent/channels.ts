@@ -18,6 +18,7 @@ import { openingSchema, repointRequestSchema } from './messages.ts';
 import { serveOutput } from './output.ts';
 import { receivePages } from './receive-pages.ts';
 import { refreshPlaces } from './refresh-places.ts';
+import { serveImage, serveLayer } from './serve-layer.ts';
 import { switchTarget } from './switch-target.ts';
 import { checkPeer, newTargetSession, type TargetSession } from './target-sessions.ts';
 
@@ -58,6 +59,10 @@ export class ChannelServer {
           return await this.#switch(channel, opening.envelope);
         case 'upper':
           return await this.#upper(channel, opening.migration);
+        case 'layer':
+          return await serveLayer(this.#context, channel, opening.digest, opening.envelope);
+        case 'image':
+          return await serveImage(this.#context, channel, opening.envelope);
         case 'pages':
           return await this.#pages(channel, opening.migration);
       }

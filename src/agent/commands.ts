@@ -1,16 +1,17 @@
-import { existsSync } from 'node:fs';
 import type { Envelope } from '../channel/envelope.ts';
 import { findInit } from '../container/find-init.ts';
-import { layerPath } from '../container/images/store.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import type { AgentContext } from './context.ts';
+import { distances } from './distances.ts';
 import { exclusively } from './exclusively.ts';
+import { fetchLayers } from './fetch-layers.ts';
 import { readLocalContainer } from './files.ts';
 import { finish } from './finish.ts';
 import { inspect } from './inspect.ts';
 import { launch } from './launch.ts';
 import { prepare } from './prepare.ts';
+import { probe } from './probe.ts';
 import { removeContainer } from './remove-container.ts';
 import { resolve } from './resolve.ts';
 import { switchSource } from './switch-source.ts';
@@ -35,9 +36,9 @@ export const handlers: Handlers = {
     process.kill(pid, signal);
   },
   inspect: (context, { container, target }) => inspect(context, container, target),
-  probe: async (context, { layers }) => ({
-    missingLayers: layers.filter((digest) => !existsSync(layerPath(context.config.imageStore, digest))),
-  }),
+  probe: (context, { layers }) => probe(context, layers),
+  distances: async (context, { to }) => ({ roundTripMs: await distances(context, to) }),
+  fetch: (context, order, envelope) => fetchLayers(context, order, envelope),
   prepare: (context, order) => prepare(context, order),
   switch: (context, order, envelope) => {
     if (context.operations.has(order.migration)) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { envelopeSchema } from '../channel/envelope.ts';
+import { imageRecordSchema } from '../container/images/record.ts';
 import { containerFactsSchema } from '../migration/commands.ts';
 import {
   containerIdSchema,
@@ -19,6 +20,10 @@ export const openingSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('switch'), envelope: envelopeSchema }),
   /** What the container is: the target of a move asks its source, so that nothing in Redis can make it up. */
   z.strictObject({ op: z.literal('facts'), container: containerIdSchema }),
+  /** A layer of this node's image store, as the controller's order to the asking node says. */
+  z.strictObject({ op: z.literal('layer'), digest: z.string(), envelope: envelopeSchema }),
+  /** What the image is whose layers that order names. */
+  z.strictObject({ op: z.literal('image'), envelope: envelopeSchema }),
   /** CRIU's page images, as they are written. */
   z.strictObject({ op: z.literal('pages'), migration: migrationIdSchema }),
   /** The container's upper directory as an archive. */
@@ -41,6 +46,7 @@ export const bulkAnswerSchema = z.strictObject({
 });
 /** On the pages channel, target to source: there is room for what was announced. */
 export const reservedSchema = z.strictObject({ op: z.literal('reserved') });
+export const imageAnswerSchema = z.strictObject({ op: z.literal('image'), image: imageRecordSchema.nullable() });
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({

@@ -1,5 +1,6 @@
 import { removeLeftovers } from '../network/sweep.ts';
 import type { AgentContext } from './context.ts';
+import { dropBrokenFetches } from './fetch-layers.ts';
 import { listLocalContainers, listRoles } from './files.ts';
 import { unmountMigration } from './migration-dir.ts';
 import { listOrphans } from './orphans.ts';
@@ -16,6 +17,7 @@ const longestPauseMs = 15_000;
  */
 export async function recover(context: AgentContext): Promise<void> {
   const { config, log } = context;
+  await dropBrokenFetches(context);
   const [locals, roles] = await Promise.all([listLocalContainers(config), listRoles(config)]);
   const keep = new Set([...locals.map((local) => local.facts.id), ...roles.map((role) => role.container)]);
   const orphans = await listOrphans(config, keep, new Set(roles.map((role) => role.migration)));

@@ -39,6 +39,7 @@ function phases({ phases: all }: MigrationRecord): string {
 
 function measured({ result, state, totalMs, plan }: MigrationRecord): string {
   if (result === null) return '';
+  const layers = plan?.layers ?? [];
   const { downtimeMs, stallMs, bytes, drain } = result;
   const predicted = plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted.downtimeMs)})`;
   return [
@@ -51,6 +52,11 @@ function measured({ result, state, totalMs, plan }: MigrationRecord): string {
       ? []
       : [
           `bytes       pages ${formatBytes(bytes.pages)}, upper directory ${formatBytes(bytes.upper)}, metadata ${formatBytes(bytes.metadata)}`,
+        ]),
+    ...(layers.length === 0
+      ? []
+      : [
+          `layers      ${layers.length} that the target lacked, ${formatBytes(layers.reduce((sum, { bytes }) => sum + bytes, 0))}`,
         ]),
     ...(drain === null
       ? []

@@ -42,6 +42,15 @@ export function planCommand(): Command {
     });
 }
 
+/** What the target lacks of the image. */
+function layerLines(layers: Plan['layers']): string[] {
+  return layers.map(({ digest, bytes, from, roundTripMs }) => {
+    const where = from[0] === undefined ? 'no node can send it' : `from ${from[0]}`;
+    const far = roundTripMs === null ? '' : `, round trip ${formatMs(roundTripMs)}`;
+    return `layer      ${digest.slice(7, 19)} is missing on the target: ${formatBytes(bytes)} ${where}${far}`;
+  });
+}
+
 function describe(plan: Plan): string {
   const lines = [
     `container  ${plan.container}`,
@@ -49,6 +58,7 @@ function describe(plan: Plan): string {
     // Without a target there is nothing to predict, and only one thing to say.
     ...(plan.target === null ? [] : [strategy(plan)]),
     `memory     ${formatBytes(plan.memoryBytes)}`,
+    ...layerLines(plan.layers),
     ...(plan.target === null ? [] : predictions(plan)),
     ...plan.warnings.map((warning) => `warning    ${warning}`),
   ];

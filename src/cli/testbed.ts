@@ -29,6 +29,7 @@ export function testbedCommand(): Command {
     .option('--nodes <n>', 'compute nodes', count, 3)
     .option('--cpus-per-node <n>', 'processors that Slurm sees in each', count, 2)
     .option('--state-size <size>', "size of each node's /var/lib/rankshift (memory is taken as it fills)", '8g')
+    .option('--private-images', 'an image store for each node; without it all see one', false)
     .option('--no-services', 'leave out controller and agents')
     .action(up);
   testbed
@@ -105,6 +106,7 @@ interface UpOptions {
   nodes: number;
   cpusPerNode: number;
   stateSize: string;
+  privateImages: boolean;
   services: boolean;
 }
 

@@ -9,12 +9,16 @@ import { listContainers, lockContainer, unlockContainer } from '../store/contain
 import { addCostSample } from '../store/costs.ts';
 import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
+import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces } from './places.ts';
 import { preflight } from './preflight.ts';
 import { settle, settleTarget, untilDone } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
 import { untilTurn } from './until-turn.ts';
 import { whyCancelled } from './why-cancelled.ts';
+
+/** Many gigabytes over a slow link; agents look themselves whether the move was called off. */
+const fetchMs = 12 * 3_600_000;
 
 /**
  * Drives one migration from where its record stands to its end. The path of a move, top to bottom; each step writes
@@ -88,6 +92,18 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
     switchOrder(context, start, plan, plan.target, container.epoch),
     containerPlaces(context, container.job),
   ]);
+  const undo = () => settleTarget(context, { ...start, target: plan.target });
+  const { facts } = inspection;
+  const fetch = await fetchOrder(context, id, plan, facts, order.bandwidth);
+  if (fetch !== null) {
+    const options = { timeoutMs: fetchMs, container: container.id, epoch: container.epoch, migration: id };
+    const failure = await context.commands.send(plan.target, 'fetch', fetch, options).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (await cancelled(context, id, apply)) return;
+    if (failure !== null) throw failure;
+  }
   const memoryBytes = Math.ceil(plan.memoryBytes);
   await context.commands.send(
     plan.target,
@@ -103,7 +119,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
     },
     { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
   );
-  if (await cancelled(context, id, apply, () => settleTarget(context, { ...start, target: plan.target }))) return;
+  if (await cancelled(context, id, apply, undo)) return;
 
   await apply({ type: order.strategy === 'pre-copy' ? 'copying-started' : 'switching-started', at: Date.now() });
   await switchOver(context, start, order, apply);

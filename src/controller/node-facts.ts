@@ -7,7 +7,7 @@ import { listContainers } from '../store/containers.ts';
 import { type Heartbeat, listNodes, readHeartbeat } from '../store/nodes.ts';
 import type { ControllerContext } from './context.ts';
 
-/** Every node that Slurm or we know, as the plan sees it. `imagePresent` is what the caller has to find out. */
+/** Every node that Slurm or we know, as the plan sees it. What layers a target lacks is for the caller to find out. */
 export async function gatherNodes({ config, redis, log }: ControllerContext): Promise<NodeFacts[]> {
   const [known, containers, slurm] = await Promise.all([
     listNodes(redis),
@@ -44,7 +44,8 @@ function describeNode(name: string, heartbeat: Heartbeat | null, states: string[
     memoryAvailableBytes: heartbeat?.memoryAvailableBytes ?? 0,
     stateDirFreeBytes: heartbeat?.stateDirFreeBytes ?? 0,
     cpuFlags: heartbeat?.cpuFlags ?? [],
-    imagePresent: true,
+    missingLayers: [],
+    storeFreeBytes: null,
     pagesOk: heartbeat?.pages.ok ?? false,
     criuOk: heartbeat?.criu.ok ?? false,
     kernel: heartbeat?.kernel ?? 'unknown',

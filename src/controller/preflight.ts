@@ -1,5 +1,5 @@
 import { RankshiftError } from '../errors.ts';
-import { type InspectResult, inspectResultSchema, probeResultSchema } from '../migration/commands.ts';
+import { type InspectResult, inspectResultSchema } from '../migration/commands.ts';
 import type { ContainerRecord } from '../migration/container.ts';
 import { estimateCost } from '../migration/estimate.ts';
 import { chooseTarget, type NodeFacts, planMove } from '../migration/plan.ts';
@@ -7,6 +7,7 @@ import type { MigrationRequest, Plan } from '../migration/record.ts';
 import { readContainer } from '../store/containers.ts';
 import { readCostSamples } from '../store/costs.ts';
 import type { ControllerContext } from './context.ts';
+import { locateLayers } from './locate-layers.ts';
 import { agentAddress, gatherNodes } from './node-facts.ts';
 
 export interface Preflight {
@@ -29,7 +30,8 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   const first = await inspect(context, container, null);
   const memoryBytes = first?.memoryBytes ?? 0;
   const target = requested ?? chooseTarget(source, nodes, memoryBytes);
-  const probed = target === null || target.name === source.name ? target : await probe(context, target, first);
+  const probed =
+    target === null || target.name === source.name ? target : await probe(context, target, source.name, nodes, first);
   const measured =
     probed?.agentAlive === true && probed.name !== source.name && first !== null
       ? ((await inspect(context, container, probed.name)) ?? first)
@@ -87,13 +89,13 @@ async function inspect(
 async function probe(
   context: ControllerContext,
   target: NodeFacts,
+  source: string,
+  nodes: readonly NodeFacts[],
   inspection: InspectResult | null,
 ): Promise<NodeFacts> {
   if (!target.agentAlive || inspection === null) return target;
   try {
-    const payload = { layers: inspection.facts.layers };
-    const answer = await context.commands.send(target.name, 'probe', payload, { timeoutMs: 10_000 });
-    return { ...target, imagePresent: probeResultSchema.parse(answer).missingLayers.length === 0 };
+    return { ...target, ...(await locateLayers(context, target, source, nodes, inspection.facts.layers)) };
   } catch (error) {
     context.log.warn({ node: target.name, error: (error as Error).message }, 'probe failed');
     return { ...target, agentAlive: false };

@@ -59,6 +59,27 @@ export const containerFactsSchema = z.strictObject({
 });
 export type ContainerFacts = z.infer<typeof containerFactsSchema>;
 
+const layerDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+
+/** What a target takes into its image store before a move. */
+export const fetchOrderSchema = z.strictObject({
+  migration: migrationIdSchema,
+  /** Name of the image and all its layers, bottom first. */
+  image: z.string().max(255),
+  layers: z.array(layerDigest).min(1).max(127),
+  /** Layers to be fetched, bytes of their archives, and who has each, the nearest first. */
+  missing: z
+    .array(
+      z.strictObject({ digest: layerDigest, bytes: z.number().int().min(0), from: z.array(agentAddressSchema).max(8) }),
+    )
+    .max(127),
+  /** Knows the image's name and configuration. */
+  source: agentAddressSchema,
+  /** Bytes per second; null for no limit. */
+  bandwidth: z.number().int().positive().nullable(),
+});
+export type FetchOrder = z.infer<typeof fetchOrderSchema>;
+
 /** Container index -> address of the node that has it now. */
 export const placesSchema = z.record(z.string().regex(/^\d+$/), z.ipv4());
 export type Places = z.infer<typeof placesSchema>;
@@ -95,6 +116,8 @@ export const commandSchemas = {
   }),
   inspect: z.strictObject({ container: containerIdSchema, target: agentAddressSchema.nullable() }),
   probe: z.strictObject({ layers: z.array(z.string()).max(127) }),
+  distances: z.strictObject({ to: z.array(agentAddressSchema).max(64) }),
+  fetch: fetchOrderSchema,
   prepare: z.strictObject({
     migration: migrationIdSchema,
     container: containerIdSchema,
@@ -127,7 +150,17 @@ export type InspectResult = z.infer<typeof inspectResultSchema>;
 /** `alive`: its PID 1 ran until now, or nothing of it was here. */
 export const teardownResultSchema = z.object({ alive: z.boolean() });
 
-export const probeResultSchema = z.object({ missingLayers: z.array(z.string()) });
+export const probeResultSchema = z.object({
+  missingLayers: z.array(z.string()),
+  /** Layers that the node could send, and the bytes of that. */
+  archives: z.array(z.object({ digest: z.string(), bytes: z.number() })),
+  /** Of the file system that holds its image store. */
+  storeFreeBytes: z.number(),
+});
+export type ProbeResult = z.infer<typeof probeResultSchema>;
+
+/** Milliseconds; null for a node that does not answer. */
+export const distancesResultSchema = z.object({ roundTripMs: z.array(z.number().nullable()) });
 
 /** What a node found when it was asked to settle a migration. */
 export const resolveResultSchema = z.object({

@@ -14,7 +14,8 @@ function node(name: string, fields: Partial<NodeFacts> = {}): NodeFacts {
     memoryAvailableBytes: 8 * gib,
     stateDirFreeBytes: 8 * gib,
     cpuFlags: ['sse2', 'avx'],
-    imagePresent: true,
+    missingLayers: [],
+    storeFreeBytes: null,
     criuOk: true,
     pagesOk: true,
     kernel: '6.18',
@@ -88,7 +89,7 @@ test('every cause of a refusal is named, not only the first', (t) => {
     cpuFlags: ['sse2'],
     memoryAvailableBytes: gib,
     criuOk: false,
-    imagePresent: false,
+    missingLayers: [{ digest: `sha256:${'a'.repeat(64)}`, bytes: 1, from: [], roundTripMs: null }],
   });
   const reasons = [{ code: 'device-gpu', message: 'process 7 (lmp) has /dev/nvidia0 open' }];
   const plan = planMove({ ...input, target, sourceFacts: { ...sourceFacts, reasons } });

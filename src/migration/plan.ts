@@ -1,5 +1,5 @@
 import type { ContainerRecord } from './container.ts';
-import type { LinkFacts, MigrationRequest, Plan, Reason, Strategy } from './record.ts';
+import type { LinkFacts, MigrationRequest, MissingLayer, Plan, Reason, Strategy } from './record.ts';
 import { chooseStrategy } from './strategy.ts';
 
 /** What the agent of the source measured of a rank container. Sizes in bytes. */
@@ -24,8 +24,10 @@ export interface NodeFacts {
   memoryAvailableBytes: number;
   stateDirFreeBytes: number;
   cpuFlags: string[];
-  /** Layers of the image are there, or in a store that the node sees. */
-  imagePresent: boolean;
+  /** Layers of the image that are not in the store that the node sees; found out for a target only. */
+  missingLayers: MissingLayer[];
+  /** Of the store's file system; null where it was not asked. */
+  storeFreeBytes: number | null;
   /** CRIU and the kernel passed the agent's self-test at its start. */
   criuOk: boolean;
   /** Its kernel can track writes and fill in memory lazily (src/pages). */
@@ -55,6 +57,9 @@ export interface PlanInput {
 
 /** The target's memory holds the image and the restored rank at once while a stop-and-copy runs. */
 export const memoryFactor = 2;
+
+/** Room for an extracted layer, of the size of its archive. */
+const layerFactor = 1.1;
 
 /** Plans a move: every reason for a refusal, how it will be done, and what it will cost by the model (model.ts). */
 export function planMove(input: PlanInput): Plan {
@@ -89,10 +94,19 @@ export function planMove(input: PlanInput): Plan {
     lazy: way.lazy,
     memoryBytes,
     link,
-    predicted: way.predicted,
+    layers: target?.missingLayers ?? [],
+    predicted: withLayers(way.predicted, input),
     reasons,
     warnings,
   };
+}
+
+/** Layers travel before everything else, over the same link or a nearer one. */
+function withLayers(predicted: Plan['predicted'], { target, link, limits }: PlanInput): Plan['predicted'] {
+  const bytes = (target?.missingLayers ?? []).reduce((sum, layer) => sum + layer.bytes, 0);
+  if (predicted === null || link === null || bytes === 0) return predicted;
+  const rate = Math.min(link.bytesPerSecond, limits.bandwidth ?? link.bytesPerSecond);
+  return { ...predicted, totalMs: Math.round(predicted.totalMs + (bytes / rate) * 1000) };
 }
 
 function stateReasons({ container, source, target, requestedTarget, sourceFacts }: PlanInput): Reason[] {
@@ -146,8 +160,19 @@ export function targetReasons(source: NodeFacts, target: NodeFacts, memoryBytes:
   }
   const missing = source.cpuFlags.filter((flag) => !target.cpuFlags.includes(flag));
   if (missing.length > 0) add('target-cpu', `the CPU of ${target.name} lacks ${missing.join(' ')}`);
-  if (!target.imagePresent)
-    add('target-image', `the image of the container is not in the store that ${target.name} sees`);
+  for (const { digest, from } of target.missingLayers) {
+    if (from.length > 0) continue;
+    const message = `${target.name} lacks layer ${digest.slice(0, 19)} of the image, and no node can send it`;
+    add('target-image', message);
+  }
+  // Extracted, files take whole blocks.
+  const layerBytes = target.missingLayers.reduce((sum, { bytes }) => sum + bytes, 0) * layerFactor;
+  if (target.storeFreeBytes !== null && target.storeFreeBytes < layerBytes) {
+    add(
+      'target-image-store',
+      `the image store of ${target.name} has ${mib(target.storeFreeBytes)} MiB free, ${mib(layerBytes)} MiB are needed for the layers that it lacks`,
+    );
+  }
   return reasons;
 }
 

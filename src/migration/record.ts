@@ -71,6 +71,16 @@ export const linkFactsSchema = z.object({
 });
 export type LinkFacts = z.infer<typeof linkFactsSchema>;
 
+/** A layer that a target lacks: bytes of its archive, who can send it (the nearest first), and how far that one is. */
+export const missingLayerSchema = z.object({
+  digest: z.string(),
+  bytes: z.number(),
+  from: z.array(nodeNameSchema),
+  roundTripMs: z.number().nullable(),
+});
+
+export type MissingLayer = z.infer<typeof missingLayerSchema>;
+
 export const planSchema = z.object({
   container: containerIdSchema,
   source: nodeNameSchema,
@@ -82,6 +92,8 @@ export const planSchema = z.object({
   lazy: z.boolean().default(false),
   memoryBytes: z.number(),
   link: linkFactsSchema.nullable(),
+  /** What is fetched into the target's image store before the move. */
+  layers: z.array(missingLayerSchema).default([]),
   /** Predicted milliseconds; null where nothing was measured to predict from. */
   predicted: z.object({ downtimeMs: z.number(), totalMs: z.number() }).nullable(),
   reasons: z.array(reasonSchema),

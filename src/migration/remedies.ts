@@ -21,7 +21,9 @@ const remedies: Record<string, (names: { source: string; target: string }) => st
   'target-criu': ({ target }) => `run rankshift doctor on ${target}, or ${anotherTarget}`,
   'target-memory': ({ target }) => `free memory on ${target}, or ${anotherTarget}`,
   'target-cpu': () => 'name a target with a CPU of the same kind, or none: one is chosen',
-  'target-image': ({ target }) => `import the image on ${target} (rankshift image import), or ${anotherTarget}`,
+  'target-image': ({ source, target }) =>
+    `import the image on ${target}, or anew on ${source}, which can send it then (rankshift image import), or ${anotherTarget}`,
+  'target-image-store': ({ target }) => `remove images on ${target} (rankshift image rm), or ${anotherTarget}`,
   'max-downtime': () => 'allow more with --max-downtime, or go all the same with --force',
   'no-pre-copy': () => 'leave --strategy to the service, or ask for stop-and-copy',
   link: ({ source, target }) => `check the network and the agents between ${source} and ${target}: rankshift doctor`,

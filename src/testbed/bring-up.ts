@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RankshiftError } from '../errors.ts';
 import { findHierarchies, testbedCgroup } from './cgroups.ts';
@@ -23,6 +24,8 @@ export interface BringUpOptions extends Partial<TestbedSize> {
   name?: string;
   /** Size of each node's /var/lib/rankshift, as of tmpfs(5); memory is taken for what is written. @defaultValue 8g */
   stateSize?: string;
+  /** Give each node an image store of its own instead of one that all see. @defaultValue false */
+  privateImages?: boolean;
   /** Start controller and agents. @defaultValue true where the install tree is built */
   services?: boolean;
   /** What a person may want to read while it takes time. */
@@ -91,18 +94,25 @@ async function reserve(name: string, size: TestbedSize): Promise<TestbedState> {
 }
 
 async function start(state: TestbedState, images: Images, options: BringUpOptions): Promise<void> {
-  const { stateSize = '8g', services = isBuilt(), progress = () => undefined } = options;
+  const { stateSize = '8g', privateImages = false, services = isBuilt(), progress = () => undefined } = options;
   const paths = testbedPaths(state.name);
   for (const dir of [paths.homeDir, paths.imagesDir, paths.redisDir, paths.nodesDir]) {
     mkdirSync(dir, { recursive: true, mode: 0o755 });
   }
   progress(`testbed ${state.name}: ${state.nodes.map(({ name }) => name).join(' ')}`);
   const seeds = await buildSeed(state, images.nodeLower.at(-1) ?? '');
-  await writeDefaultImage(paths.imagesDir, images.layers);
+  const imagesDir = (node: string) => (privateImages ? join(paths.imagesDir, node) : paths.imagesDir);
+  const stores = new Set(state.nodes.map(({ name }) => imagesDir(name)));
+  for (const store of stores) await writeDefaultImage(store, images.layers);
   await Promise.all(
     state.nodes.map(async (node) => {
       const lower = [...seeds(node.name), ...images.nodeLower];
-      node.init = await startNode(state, node, { lower, layers: images.layers, stateSize });
+      node.init = await startNode(state, node, {
+        lower,
+        layers: images.layers,
+        imagesDir: imagesDir(node.name),
+        stateSize,
+      });
     }),
   );
   writeState(state);

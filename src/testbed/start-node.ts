@@ -13,6 +13,8 @@ export interface NodeFiles {
   lower: string[];
   /** Cached image layers: hash and directory. */
   layers: { hex: string; dir: string }[];
+  /** The image store as this node sees it. */
+  imagesDir: string;
   /** Size of /var/lib/rankshift, as of tmpfs(5). */
   stateSize: string;
 }
@@ -36,7 +38,7 @@ export async function startNode(state: TestbedState, node: NodeState, files: Nod
     ...[String(node.monotonicOffsetS), String(node.monotonicOffsetS)],
     ...cgroups.map(({ path }) => join(path, 'cgroup.procs')),
     ...['--', join(scriptDir, 'node-root'), node.name, dir, files.lower.join(':'), files.stateSize, checkoutDir],
-    ...[paths.homeDir, paths.imagesDir, node.role === 'management' ? paths.redisDir : '-'],
+    ...[paths.homeDir, files.imagesDir, node.role === 'management' ? paths.redisDir : '-'],
     files.layers.map((layer) => `${layer.hex}=${layer.dir}`).join(' '),
     ...[v1.length === 0 ? '-' : v1.join(' '), 'unified'],
   ];

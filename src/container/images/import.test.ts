@@ -234,6 +234,34 @@ asRoot('another node’s store receives the layers that it lacks', async (t) => 
   await checkImage(t, there, directory);
 });
 
+asRoot('a layer that is not what its digest says, or reaches outside, is not taken from another node', async (t) => {
+  const directory = await scratch(t);
+  const [here, there] = [join(directory, 'here'), join(directory, 'there')];
+  await importImage(here, await writeLayout(join(directory, 'l'), ociFiles([base])), 'x');
+  const digest = `sha256:${sha256(base)}`;
+  const gather = async (archive: AsyncIterable<Buffer>) => Buffer.concat(await Array.fromAsync(archive));
+  const archive = await gather(packLayer(here, digest));
+  t.true(archive.equals(base), 'byte for byte');
+  const take = (bytes: Buffer, as = digest) =>
+    receiveLayer(
+      there,
+      as,
+      (async function* () {
+        yield bytes;
+      })(),
+    );
+  const damaged = Buffer.from(archive);
+  damaged.write('toor', damaged.indexOf('root:x'));
+  await t.throwsAsync(take(damaged), { message: /digest/ });
+  await t.throwsAsync(take(archive.subarray(0, 1024)), { message: /cut short/ });
+  const tar = testArchive([{ type: 'file', path: '../evil', content: 'x' }]);
+  await t.throwsAsync(take(tar, `sha256:${sha256(tar)}`), { message: /leads upwards/ });
+  t.deepEqual(await readdir(layersDir(there)), []);
+  t.deepEqual(await readdir(join(there, 'recipes')), []);
+  await rm(join(layerPath(here, digest), 'etc'), { recursive: true });
+  await t.throwsAsync(gather(packLayer(here, digest)), { message: /import its image again/ });
+});
+
 asRoot('removal keeps what another image uses and refuses what a container uses', async (t) => {
   const directory = await scratch(t);
   const store = join(directory, 'store');

@@ -12,6 +12,7 @@ import type { ImageDescription } from './description.ts';
 import { detectSource } from './detect.ts';
 import { extractLayer, sweepStore } from './layer.ts';
 import { parseImageName } from './name.ts';
+import { archiveBytes } from './recipe.ts';
 import type { ImageRecord } from './record.ts';
 import { registerLayers } from './register.ts';
 import { createStore, hasLayer, layersDir, temporaryPrefix } from './store.ts';
@@ -89,7 +90,8 @@ async function importDescribed(
   options: ImportOptions,
 ): Promise<ImageRecord> {
   for (const [index, layer] of image.layers.entries()) {
-    const present = await hasLayer(store, layer.diffId);
+    // Without its recipe a layer could not be sent to another node.
+    const present = (await hasLayer(store, layer.diffId)) && (await archiveBytes(store, layer.diffId)) !== null;
     options.onProgress?.({ layer: index + 1, layers: image.layers.length, present });
     if (present) continue;
     const blob = await image.source.read(layer.blob);

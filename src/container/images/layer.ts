@@ -5,6 +5,7 @@ import { RankshiftError } from '../../errors.ts';
 import { run } from '../../process/run.ts';
 import { extractTar } from '../tar/process.ts';
 import { overlayForm } from './overlay-form.ts';
+import { publishRecipe, RecipeWriter } from './recipe.ts';
 import { layerPath, layersDir, temporaryPrefix } from './store.ts';
 
 /** A layer of tens of gigabytes on a slow disk; whatever takes longer hangs. */
@@ -16,6 +17,8 @@ export interface ExtractLayerOptions {
   whiteouts: boolean;
   /** The diff id that the image's configuration states; undefined where the content defines it. */
   expected?: string;
+  /** Start of the name of the temporary directory, after `temporaryPrefix`. */
+  label?: string;
   signal?: AbortSignal;
 }
 
@@ -37,11 +40,13 @@ export async function extractLayer(
       yield chunk;
     }
   })();
-  const temporary = await mkdtemp(join(layersDir(store), temporaryPrefix));
+  const temporary = await mkdtemp(join(layersDir(store), `${temporaryPrefix}${options.label ?? ''}`));
+  const recipeFile = join(temporary, 'recipe');
+  const recipe = new RecipeWriter(recipeFile);
   try {
     const content = join(temporary, 'content');
     await mkdir(content, { mode: 0o755 });
-    await extractTar(overlayForm(hashed, options), content, {
+    await extractTar(overlayForm(hashed, { ...options, recipe }), content, {
       code: 'E_IMAGE',
       timeoutMs: extractTimeoutMs,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -50,9 +55,11 @@ export async function extractLayer(
     if (options.expected !== undefined && digest !== options.expected) {
       throw new RankshiftError('E_IMAGE', `a layer has the digest ${digest}, its image says ${options.expected}`);
     }
+    if (await recipe.end()) await publishRecipe(store, digest, recipeFile);
     await publishLayer(store, content, digest);
     return digest;
   } finally {
+    recipe.drop();
     await rm(temporary, { recursive: true, force: true });
   }
 }
@@ -72,6 +79,14 @@ export async function publishLayer(store: string, directory: string, digest: str
 export async function layerBytes(store: string, digest: string): Promise<number> {
   const { stdout } = await run('du', ['--summarize', '--bytes', layerPath(store, digest)], { timeoutMs: 600_000 });
   return Number.parseInt(stdout, 10);
+}
+
+/** Removes temporary directories whose work has a label and is known to have ended. */
+export async function sweepTemporary(store: string, label: string): Promise<void> {
+  for (const name of await readdir(layersDir(store)).catch(() => [] as string[])) {
+    if (!name.startsWith(`${temporaryPrefix}${label}`)) continue;
+    await rm(join(layersDir(store), name), { recursive: true, force: true });
+  }
 }
 
 /** Removes what imports that died have left. */

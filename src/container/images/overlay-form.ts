@@ -3,6 +3,7 @@ import { blockSize, displayName, paddingOf, type TarEntry } from '../tar/entry.t
 import { encodeEntry, plainEntry } from '../tar/header.ts';
 import { MemberNames } from '../tar/member-names.ts';
 import { readTar } from '../tar/read.ts';
+import type { RecipeWriter } from './recipe.ts';
 
 const whiteoutPrefix = '.wh.';
 const opaqueMarker = '.wh..wh..opq';
@@ -10,6 +11,8 @@ const opaqueMarker = '.wh..wh..opq';
 export interface OverlayFormOptions {
   /** False for a plain root directory, in which `.wh.` means nothing. */
   whiteouts: boolean;
+  /** Takes down what the archive consists of. */
+  recipe?: RecipeWriter;
 }
 
 /**
@@ -39,12 +42,17 @@ export async function* overlayForm(
     return [...headers, encodeEntry(entry)];
   };
 
-  for await (const { entry, data } of readTar(layer)) {
+  const { recipe } = options;
+  const literal = recipe === undefined ? {} : { literal: (bytes: Buffer) => recipe.literal(bytes) };
+  for await (const { entry, data } of readTar(layer, literal)) {
     // Some tools write absolute names and mean the root of the image, as chroot would.
     const canonical = names.canonical(entry.path.replace(/^\/+/, ''));
     const slash = canonical.lastIndexOf('/');
     const [parent, base] = [slash === -1 ? '' : canonical.slice(0, slash), canonical.slice(slash + 1)];
-    if (options.whiteouts && canonical.split('/').some((part) => part.startsWith(whiteoutPrefix))) {
+    const marked = canonical.split('/').some((part) => part.startsWith(whiteoutPrefix));
+    // Whoever receives the archive would take it for a whiteout.
+    if (marked && !options.whiteouts) recipe?.spoil();
+    if (marked && options.whiteouts) {
       if (base === opaqueMarker) opaque.add(parent === '' ? '.' : parent);
       else if (base.startsWith(whiteoutPrefix) && !base.startsWith(`${whiteoutPrefix}${whiteoutPrefix}`)) {
         removed.push(removedName(entry.path, parent, base));
@@ -56,7 +64,10 @@ export async function* overlayForm(
     if (isDevice) continue;
     const xattrs = new Map([...entry.xattrs].filter(([name]) => !/^(trusted|user)\.overlay\./.test(name)));
     const linkPath = entry.type === 'hardlink' ? names.canonical(entry.linkPath.replace(/^\/+/, '')) : entry.linkPath;
+    // Of two members with one name the later remains.
+    if (entry.type === 'file' && names.typeOf(canonical) !== undefined) recipe?.spoil();
     yield* admit({ ...entry, path: canonical === '' ? '.' : canonical, linkPath, xattrs });
+    if (entry.size > 0) recipe?.file(canonical, entry.size);
     yield* data();
     yield Buffer.alloc(paddingOf(entry.size));
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { RankshiftError } from '../../errors.ts';
 import { withStoreLock } from './lock.ts';
 import { recordFileName } from './name.ts';
+import { recipePath } from './recipe.ts';
 import { layerPath, layersDir, listImages, recordsDir, resolveImage, temporaryPrefix } from './store.ts';
 
 export interface RemoveImageOptions {
@@ -35,6 +36,7 @@ export async function removeImage(store: string, name: string, options: RemoveIm
           if (cause.code !== 'ENOENT') throw cause;
         },
       );
+      await rm(recipePath(store, digest), { force: true });
     }
     return { removed, trash };
   });

@@ -31,6 +31,7 @@ export async function createStore(store: string): Promise<void> {
   await mkdir(recordsDir(store), { recursive: true, mode: 0o755 });
   await mkdir(join(store, 'layers'), { recursive: true, mode: 0o700 });
   await mkdir(layersDir(store), { recursive: true, mode: 0o700 });
+  await mkdir(join(store, 'recipes'), { recursive: true, mode: 0o700 });
 }
 
 export async function hasLayer(store: string, digest: string): Promise<boolean> {

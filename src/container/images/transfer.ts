@@ -1,34 +1,43 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { guardedTar } from '../tar/guard.ts';
-import { createTar, extractTar } from '../tar/process.ts';
-import { publishLayer } from './layer.ts';
-import { createStore, hasLayer, layerPath, layersDir, temporaryPrefix } from './store.ts';
+import { extractLayer } from './layer.ts';
+import { archiveOf } from './recipe.ts';
+import { createStore, hasLayer } from './store.ts';
 
-/** A layer of many gigabytes over a slow link; whatever takes longer hangs. */
-const transferTimeoutMs = 2 * 3_600_000;
+/** Chunks of this size go well through a channel. */
+const chunkBytes = 524_288;
 
-/** A layer of the store, in overlayfs form, as a stream for another node's store. */
-export function packLayer(store: string, digest: string): Readable {
-  return createTar(layerPath(store, digest), [], { code: 'E_COMMAND', timeoutMs: transferTimeoutMs });
+/** The archive of a layer of the store as it was imported, for another node's store. */
+export async function* packLayer(store: string, digest: string): AsyncGenerator<Buffer> {
+  let gathered: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of archiveOf(store, digest)) {
+    gathered.push(part);
+    bytes += part.length;
+    if (bytes < chunkBytes) continue;
+    yield Buffer.concat(gathered);
+    gathered = [];
+    bytes = 0;
+  }
+  if (bytes > 0) yield Buffer.concat(gathered);
+}
+
+export interface ReceiveLayerOptions {
+  /** Names the temporary directory, so that a later start of the receiver finds it. */
+  label?: string;
+  signal?: AbortSignal;
 }
 
 /**
- * Takes a layer of another node's store into this one. Its digest is the sender's word (it was verified when the image
- * was imported there), so the stream must come from an agent of the cluster. A layer that is there is kept.
- * @throws RankshiftError E_LINK where the stream is cut short or not acceptable.
+ * Takes a layer of another node's store into this one, as an import would: checked entry by entry, and as a whole by its
+ * digest before it is seen. A layer that is there is kept.
+ * @throws RankshiftError E_IMAGE where what comes is not that layer, or not acceptable.
  */
-export async function receiveLayer(store: string, digest: string, stream: AsyncIterable<Uint8Array>): Promise<void> {
+export async function receiveLayer(
+  store: string,
+  digest: string,
+  stream: AsyncIterable<Uint8Array>,
+  options: ReceiveLayerOptions = {},
+): Promise<void> {
   await createStore(store);
   if (await hasLayer(store, digest)) return;
-  const temporary = await mkdtemp(join(layersDir(store), temporaryPrefix));
-  try {
-    const content = join(temporary, 'content');
-    await mkdir(content, { mode: 0o755 });
-    await extractTar(guardedTar(stream), content, { code: 'E_LINK', timeoutMs: transferTimeoutMs });
-    await publishLayer(store, content, digest);
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
+  await extractLayer(store, stream, { whiteouts: true, expected: digest, ...options });
 }

@@ -47,8 +47,8 @@ export class ByteSource {
   }
 
   /** Reads the stream to its end, so that whoever hashes it upstream has seen all of it. */
-  async drain(): Promise<void> {
-    this.#rest = Buffer.alloc(0);
+  async drain(see: (bytes: Buffer) => void = () => undefined): Promise<void> {
+    do see(this.#rest);
     while (await this.#more());
     this.#rest = Buffer.alloc(0);
   }

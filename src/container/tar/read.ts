@@ -23,6 +23,8 @@ export interface ReadTarOptions {
   code?: ErrorCode;
   /** Let GNU sparse files (pax form) pass; their data is then the sparse map and the extents. @defaultValue false */
   sparse?: boolean;
+  /** Sees every byte of the archive that `data` does not give: headers, padding, what was skipped, the end. In order. */
+  literal?: (bytes: Buffer) => void;
 }
 
 /** An entry while it is read. Its data must be taken (or is skipped) before the next entry. */
@@ -46,6 +48,7 @@ export async function* readTar(
 ): AsyncGenerator<ReadEntry> {
   const source = new ByteSource(stream);
   const fail = (message: string) => new RankshiftError(options.code ?? 'E_IMAGE', `tar archive: ${message}`);
+  const literal = options.literal ?? (() => undefined);
   const globals = new Map<string, Buffer>();
   let extended = new Map<string, Buffer>();
   let raw: Buffer[] = [];
@@ -55,6 +58,7 @@ export async function* readTar(
     const data = await source.take(header.size + paddingOf(header.size));
     if (data.length < header.size) throw fail('cut short inside an extended header');
     raw.push(data);
+    literal(data);
     return data.subarray(0, header.size);
   }
 
@@ -62,6 +66,7 @@ export async function* readTar(
     for (;;) {
       const block = await source.take(blockSize);
       if (block.length < blockSize) throw fail('cut short');
+      literal(block);
       if (block.every((byte) => byte === 0)) break;
       const header = parseHeader(block);
       if (header === undefined) throw fail('a header is malformed');
@@ -79,13 +84,13 @@ export async function* readTar(
         continue;
       }
       const entry = toEntry(header, new Map([...globals, ...extended]), options.sparse === true, fail);
-      const reader = dataReader(source, entry, fail);
+      const reader = dataReader(source, entry, fail, literal);
       yield { entry, raw: Buffer.concat(raw), offset: source.position, data: reader.data };
       await reader.finish();
       extended = new Map();
       raw = [];
     }
-    await source.drain();
+    await source.drain(literal);
   } finally {
     await source.close();
   }
@@ -136,7 +141,12 @@ function toEntry(
   };
 }
 
-function dataReader(source: ByteSource, entry: TarEntry, fail: (message: string) => Error) {
+function dataReader(
+  source: ByteSource,
+  entry: TarEntry,
+  fail: (message: string) => Error,
+  literal: (bytes: Buffer) => void,
+) {
   let left = entry.size;
   async function* data(): AsyncGenerator<Buffer> {
     for await (const chunk of source.chunks(left)) {
@@ -146,9 +156,10 @@ function dataReader(source: ByteSource, entry: TarEntry, fail: (message: string)
     if (left > 0) throw fail(`cut short inside ${displayName(entry.path)}`);
   }
   async function finish(): Promise<void> {
-    for await (const _ of data());
-    const padding = paddingOf(entry.size);
-    if ((await source.take(padding)).length < padding) throw fail(`cut short after ${displayName(entry.path)}`);
+    for await (const skipped of data()) literal(skipped);
+    const padding = await source.take(paddingOf(entry.size));
+    if (padding.length < paddingOf(entry.size)) throw fail(`cut short after ${displayName(entry.path)}`);
+    literal(padding);
   }
   return { data, finish };
 }

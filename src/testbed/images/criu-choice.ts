@@ -76,7 +76,7 @@ async function selfTestInNode(lower: string[]): Promise<Outcome> {
   try {
     writeState(state);
     for (const dir of [paths.homeDir, paths.imagesDir]) mkdirSync(dir, { recursive: true });
-    node.init = await startNode(state, node, { lower, layers: [], stateSize: '1g' });
+    node.init = await startNode(state, node, { lower, layers: [], imagesDir: paths.imagesDir, stateSize: '1g' });
     await execInNode(state, node.name, ['ip', 'link', 'set', 'lo', 'up']);
     const argv = ['/opt/rankshift/node_modules/.bin/node', '/opt/rankshift/src/checkpoint/self-test.ts', 'criu'];
     const { stdout } = await execInNode(state, node.name, argv, { timeoutMs: 60_000, allow: [0, 1] });
