@@ -133,6 +133,12 @@ const keys = {
     allowed: 'yes or no',
     about: 'live pre-copy and lazy population, where the kernel allows',
   },
+  Tracking: {
+    schema: z.enum(['auto', 'wp-async', 'soft-dirty']),
+    fallback: 'auto',
+    allowed: 'auto, wp-async or soft-dirty',
+    about: 'how writes of a running rank are noted: by our tracker, or by CRIU where the kernel has soft-dirty',
+  },
   Wake: {
     schema: yesNo,
     fallback: 'yes',

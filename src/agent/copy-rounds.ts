@@ -2,7 +2,6 @@ import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { nextRound } from '../migration/model.ts';
 import type { CopyResult } from '../migration/record.ts';
-import type { PageSource } from '../pages/page-source.ts';
 import { within } from '../store/connection.ts';
 import { switchIsOpen } from '../store/containers.ts';
 import { writeProgress } from '../store/progress.ts';
@@ -15,6 +14,19 @@ const questionMs = 2000;
 /** Of a freeze that is short enough, what the last bytes may take, ms. */
 const enoughMs = 10;
 
+/** What copies a container's memory in rounds while its ranks run: a PageSource, or CRIU itself (criu-rounds.ts). */
+export interface RoundSource {
+  /** Begins to note writes. */
+  arm(): Promise<{ longestStopUs: number }>;
+  /** Sends what was written since the round before, or everything; ends when the target has it. Limit in bytes per second. */
+  round(
+    bandwidth: number | undefined,
+    tell: (sentBytes: number) => void,
+  ): Promise<{ bytes: number; ms: number; longestStopUs?: number | undefined }>;
+  /** Why there is no room for another round; null where there is. */
+  full?(): string | null;
+}
+
 /**
  * Sends a container's memory in rounds while its ranks run, until the model says that the next one gains less than it
  * costs. @throws RankshiftError E_CANCELLED where the switch was closed meanwhile; E_LINK.
@@ -22,7 +34,7 @@ const enoughMs = 10;
 export async function copyRounds(
   context: AgentContext,
   order: SwitchOrder,
-  source: PageSource,
+  source: RoundSource,
   timeline: Timeline,
 ): Promise<CopyResult> {
   const watch = new AbortController();
@@ -37,7 +49,7 @@ export async function copyRounds(
 async function makeRounds(
   { redis }: AgentContext,
   order: SwitchOrder,
-  source: PageSource,
+  source: RoundSource,
   timeline: Timeline,
 ): Promise<CopyResult> {
   const rounds: CopyResult['rounds'] = [];
@@ -49,9 +61,10 @@ async function makeRounds(
       enoughBytes: ((rate ?? 0) * enoughMs) / 1000,
       roundSeconds: order.roundTripMs / 1000,
     });
-    if (!next.go) {
+    const why = next.go ? (source.full?.() ?? null) : next.why;
+    if (why !== null) {
       const dirty = dirtyRate(rounds);
-      return { rounds, ended: next.why, dirtyBytesPerSecond: dirty, bytesPerSecond: rate, longestStopUs };
+      return { rounds, ended: why, dirtyBytesPerSecond: dirty, bytesPerSecond: rate, longestStopUs };
     }
     const since = Date.now();
     const tell = (sentBytes: number) => {

@@ -1,6 +1,8 @@
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg, release } from 'node:os';
 import { criuSelfTest } from '../checkpoint/self-test.ts';
+import { probeSoftDirty } from '../checkpoint/soft-dirty.ts';
+import type { Config } from '../config.ts';
 import { probePages } from '../pages/probe-pages.ts';
 import { type Heartbeat, heartbeatMs, writeHeartbeat } from '../store/nodes.ts';
 import { cpuFeatures } from '../topology/cpu.ts';
@@ -12,7 +14,7 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
   const { config, log, instance } = context;
   // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
   const cpuFlags = (await cpuFeatures()).flags;
-  const pages = config.lazyMemory ? await probePages(pagesProgramOf(config)) : { ok: false, reason: 'LazyMemory=no' };
+  const [pages, softDirty] = await Promise.all([probeLazyMemory(config), hasSoftDirty(config)]);
   if (!pages.ok) log.warn({ reason: pages.reason }, 'moves freeze a container for as long as its memory takes');
   let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
   const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(
@@ -37,6 +39,7 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
       kernel: release(),
       ...facts,
       pages,
+      softDirty,
       criu,
       cpuFlags,
     });
@@ -48,6 +51,17 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
   context.stopping.addEventListener('abort', () => clearInterval(timer));
   await tested;
   await beat();
+}
+
+/** Whether our tracker and lazy memory work here and may be used. */
+async function probeLazyMemory(config: Config): Promise<Heartbeat['pages']> {
+  if (!config.lazyMemory) return { ok: false, reason: 'LazyMemory=no' };
+  if (config.tracking === 'soft-dirty') return { ok: false, reason: 'Tracking=soft-dirty' };
+  return await probePages(pagesProgramOf(config));
+}
+
+async function hasSoftDirty({ tracking, criuPath }: Config): Promise<boolean> {
+  return tracking === 'soft-dirty' && (await probeSoftDirty(criuPath));
 }
 
 /** Memory and space in bytes, load, processors. */

@@ -47,6 +47,11 @@ export const bulkAnswerSchema = z.strictObject({
 /** On the pages channel, target to source: there is room for what was announced. */
 export const reservedSchema = z.strictObject({ op: z.literal('reserved') });
 export const imageAnswerSchema = z.strictObject({ op: z.literal('image'), image: imageRecordSchema.nullable() });
+/** The source asks for a stream for CRIU's page images: of a round while the ranks run, or (null) of the freeze. */
+export const takeSchema = z.strictObject({
+  op: z.literal('take'),
+  round: z.number().int().min(1).max(1000).nullable(),
+});
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({
@@ -54,13 +59,15 @@ const imageFileSchema = z.strictObject({
   size: z.number().int().min(0),
 });
 
+/** CRIU's metadata images follow as bulk bytes, in this order. */
+export const imagesSchema = z.strictObject({ op: z.literal('images'), files: z.array(imageFileSchema).max(100_000) });
+
 /** Requests on a link or control channel, source to target. */
 export const toTargetSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('clock') }),
   /** Bulk bytes follow, to be thrown away. */
   z.strictObject({ op: z.literal('load') }),
-  /** CRIU's metadata images follow as bulk bytes, in this order. */
-  z.strictObject({ op: z.literal('images'), files: z.array(imageFileSchema).max(100_000) }),
+  imagesSchema,
   z.strictObject({
     op: z.literal('restore'),
     /** Clocks of the restored container against the target node's clocks. */

@@ -1,9 +1,11 @@
-import { startSender } from '../bulk/bulk.ts';
+import type { Sender } from '../bulk/bulk.ts';
 import type { Channel } from '../channel/channel.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { PageSource } from '../pages/page-source.ts';
 import type { AgentContext } from './context.ts';
-import { bulkProgramOf, type LocalHandle, pagesProgramOf } from './local-handle.ts';
+import type { RoundSource } from './copy-rounds.ts';
+import { CriuRounds, connectImages } from './criu-rounds.ts';
+import { type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { bulkAnswerSchema, reservedSchema } from './messages.ts';
 
 /** Zeroing a TiB takes minutes. */
@@ -11,13 +13,16 @@ const reserveMs = 600_000;
 
 /** How a container's memory leaves its source. */
 export interface MemoryStream {
-  /** Present where pages go by address. */
-  source: PageSource | null;
+  /** What makes rounds while the ranks run; null where this way has none. */
+  rounds: RoundSource | null;
   /** Of the frozen container: all that is missing goes; resolves with the bytes. `dumped` is CRIU's end. */
   finish(dumped: Promise<void>): Promise<number>;
-  /** While the ranks run: the target makes room for all of it. */
+  /** Directory that CRIU's dump goes on from, relative to its own; null where it writes all. */
+  parent(): string | null;
+  /** Before the freeze, while the ranks run: the target makes room for what is to come. */
   reserve(): Promise<void>;
-  end(): void;
+  /** Calls it off, or ends it. Resolves when nothing of it touches the container any more. */
+  end(): Promise<void>;
 }
 
 /**
@@ -25,15 +30,15 @@ export interface MemoryStream {
  * @throws RankshiftError as Channel.next, and E_LINK.
  */
 export async function connectMemory(
-  { config }: AgentContext,
+  context: AgentContext,
   channel: Channel,
   order: SwitchOrder,
   handle: LocalHandle,
 ): Promise<MemoryStream> {
-  const { port, key } = await channel.next(bulkAnswerSchema);
-  const { address } = order.target;
-  const bulk = bulkProgramOf(config);
+  const { config } = context;
   if (order.lazy) {
+    const { port, key } = await channel.next(bulkAnswerSchema);
+    const { address } = order.target;
     const source = await PageSource.start({
       pages: pagesProgramOf(config),
       address,
@@ -45,14 +50,29 @@ export async function connectMemory(
       await source.reserve();
       await channel.next(reservedSchema, { timeoutMs: reserveMs });
     };
-    return { source, reserve, finish: async () => (await source.final()).bytes, end: () => source.end() };
+    const finish = async () => (await source.final()).bytes;
+    return { rounds: source, reserve, finish, parent: () => null, end: async () => source.end() };
   }
+  return imagesStream(context, channel, order, handle);
+}
+
+/** Memory as CRIU's page images: rounds are chained directories, where rounds were asked for. */
+function imagesStream(context: AgentContext, channel: Channel, order: SwitchOrder, handle: LocalHandle): MemoryStream {
+  const rounds = order.strategy === 'pre-copy' ? new CriuRounds(context, channel, order, handle) : null;
+  let sender: Sender | null = null;
+  // Connected when the rounds are over: a stream that is silent for long is taken for dead.
+  const reserve = async () => {
+    sender = await connectImages(context, channel, order, handle.imageDir(order.migration), null);
+  };
   // Copying and sending overlap: what CRIU has written into the memory file system goes at once.
-  const sender = await startSender({ program: bulk, address, port, key, dir: handle.imageDir(order.migration) });
   const finish = async (dumped: Promise<void>) => {
+    if (sender === null) throw new Error('no stream was made for the freeze');
     await Promise.race([dumped, sender.failed]);
     return await sender.finish();
   };
-  const reserve = async () => undefined;
-  return { source: null, reserve, finish, end: () => sender.drop() };
+  const end = async () => {
+    sender?.drop();
+    await rounds?.end();
+  };
+  return { rounds, reserve, finish, parent: () => rounds?.parent ?? null, end };
 }

@@ -8,7 +8,6 @@ import type { SwitchOrder } from '../migration/commands.ts';
 import { type SwitchResult, unmeasured } from '../migration/record.ts';
 import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
-import type { PageSource } from '../pages/page-source.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
@@ -17,7 +16,7 @@ import { criuConfigFile } from './build-container.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
-import { copyRounds } from './copy-rounds.ts';
+import { copyRounds, type RoundSource } from './copy-rounds.ts';
 import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
@@ -118,7 +117,7 @@ class SourceRun {
       result.error = (await this.#reason(error)).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
-    this.#memory?.end();
+    await this.#memory?.end();
     this.#endCopy();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
@@ -159,12 +158,10 @@ class SourceRun {
     this.#memory = await timeline.span('connect pages', () =>
       connectMemory(context, connections.pages, order, this.handle),
     );
-    if (order.strategy === 'pre-copy' && this.#memory.source !== null) {
-      await this.copy(this.#memory.source, link);
-    } else {
-      const { reserve } = this.#memory;
-      await timeline.span('reserve', () => link.race(reserve()));
-    }
+    const { rounds, reserve } = this.#memory;
+    const live = order.strategy === 'pre-copy' && rounds !== null;
+    if (live) await this.copy(rounds, link);
+    if (!live || !order.lazy) await timeline.span('reserve', () => link.race(reserve()));
     this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
     await writeCriuConfig(criuConfigFile(context.config, order.container), null);
     this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip') };
@@ -172,7 +169,7 @@ class SourceRun {
   }
 
   /** Rounds over the memory while the ranks run, as many as the model finds worth it. */
-  async copy(source: PageSource, link: ControlLink): Promise<void> {
+  async copy(source: RoundSource, link: ControlLink): Promise<void> {
     const { context, order, timeline, result } = this;
     this.#endCopy = await copyTurn(context, order.container);
     await this.#breakpoint('copying');
@@ -222,7 +219,10 @@ class SourceRun {
     const [imageDir, workDir] = [handle.imageDir(order.migration), handle.workDir(order.migration)];
     const criu = context.config.criuPath;
     this.#dumped = timeline.span('dump', () =>
-      dump({ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy: order.lazy }),
+      dump({
+        ...{ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir },
+        ...{ lazy: order.lazy, parent: memory.parent() },
+      }),
     );
     const dumped = this.#dumped;
     const [sent] = await Promise.all([timeline.span('pages', () => memory.finish(dumped)), dumped]);

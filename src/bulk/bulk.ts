@@ -46,11 +46,15 @@ export interface SenderOptions {
   key: string;
   /** @defaultValue one connection, as it is */
   wire?: Wire;
+  /** Most to be sent, bytes per second; null for no limit. @defaultValue null */
+  bandwidth?: number | null;
 }
 
 export interface Sender {
   /** Everything is written: resolves with the bytes when the other end has them all. Rejects with E_LINK. */
   finish(): Promise<number>;
+  /** How many bytes have gone, as it says twice a second. */
+  sentBytes(): number;
   /** Rejects as soon as the sending fails. */
   failed: Promise<never>;
   drop(): void;
@@ -61,8 +65,9 @@ export interface Sender {
  * whole when the next one exists. Returns when the connection stands. @throws RankshiftError E_LINK, E_MISSING.
  */
 export async function startSender(options: SenderOptions): Promise<Sender> {
-  const { program, address, port, dir, key, wire } = options;
-  const carrier = new Carrier(program, ['send', address, String(port), dir], senderLine(key, wire));
+  const { program, address, port, dir, key, wire, bandwidth = null } = options;
+  const limit = bandwidth === null ? [] : [String(Math.ceil(bandwidth))];
+  const carrier = new Carrier(program, ['send', address, String(port), dir, ...limit], senderLine(key, wire));
   await carrier.line(startMs);
   const bytes = carrier.last();
   const failed = bytes.then(
@@ -72,6 +77,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   failed.catch(() => undefined);
   return {
     failed,
+    sentBytes: () => carrier.latest,
     finish: () => {
       carrier.write('.');
       return bytes;

@@ -92,6 +92,11 @@ export class Carrier {
     return Number(await this.line(timeoutMs));
   }
 
+  /** The number that it said last; 0 before it said one. */
+  get latest(): number {
+    return Number(this.#lines.at(-1) ?? 0) || 0;
+  }
+
   /** What it said last, once it has ended well. */
   last(): Promise<number> {
     const number = this.#ended.then(() => Number(this.#lines.at(-1)));

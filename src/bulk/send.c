@@ -10,7 +10,15 @@
 
 #include "../init/arguments.h"
 
+enum { TELL_MS = 500 };
+
 static const struct timespec interval = {.tv_nsec = 1000000};
+
+/* How much has gone since when, and how much may go in a second; 0: no limit. */
+static struct {
+	uint64_t bytes, per_second;
+	int64_t since_ms, told_ms;
+} gone;
 
 /* Whether the agent has said that nothing will be written any more. Exits where it went away without saying so. */
 static int is_over(void)
@@ -33,6 +41,25 @@ static int open_image(int dir, uint32_t file)
 	if (fd < 0 && errno != ENOENT)
 		fail(1, "cannot read %s: %s", name, strerror(errno));
 	return fd;
+}
+
+/* Tells the agent how far it is, and sleeps off what went out faster than allowed. */
+static void account(uint64_t bytes)
+{
+	int64_t now = monotonic_ms();
+	if (gone.bytes == 0)
+		gone.since_ms = gone.told_ms = now;
+	gone.bytes += bytes;
+	if (now - gone.told_ms >= TELL_MS) {
+		gone.told_ms = now;
+		printf("%llu\n", (unsigned long long)gone.bytes);
+		fflush(stdout);
+	}
+	if (gone.per_second == 0)
+		return;
+	int64_t ahead_ms = (int64_t)(gone.bytes * 1000 / gone.per_second) - (now - gone.since_ms);
+	if (ahead_ms > 0)
+		nanosleep(&(struct timespec){.tv_sec = ahead_ms / 1000, .tv_nsec = ahead_ms % 1000 * 1000000}, NULL);
 }
 
 static void send_frame(struct stream *stream, char *buffer, struct frame head)
@@ -60,6 +87,7 @@ static uint64_t send_image(struct stream *stream, char *buffer, int dir, int fd,
 		if (got > 0) {
 			send_frame(stream, buffer, (struct frame){.file = file, .length = got});
 			sum += got;
+			account(got);
 		} else if (whole) {
 			send_frame(stream, buffer, (struct frame){.file = file});
 			return sum;
@@ -72,16 +100,19 @@ static uint64_t send_image(struct stream *stream, char *buffer, int dir, int fd,
 }
 
 /*
- * send ADDRESS PORT DIR: sends pages-1.img, pages-2.img and so on of DIR while CRIU writes them. Standard input: the
- * key, and one byte when CRIU has ended; its end without that byte calls the sending off. Standard output: "ready" when
- * the other end is there, then the number of bytes when it has them all.
+ * send ADDRESS PORT DIR [BYTES_PER_SECOND]: sends pages-1.img, pages-2.img and so on of DIR while CRIU writes them.
+ * Standard input: the key, and one byte when CRIU has ended; its end without that byte calls the sending off. Standard
+ * output: "ready" when the other end is there, twice a second how many bytes have gone, then how many there were when it
+ * has them all.
  */
 int send_main(int argc, char **argv)
 {
 	static char buffer[FRAME_BYTES];
 	static struct stream stream;
-	if (argc != 4)
-		fail(2, "usage: send ADDRESS PORT DIR");
+	int64_t per_second = 0;
+	if ((argc != 4 && argc != 5) || (argc == 5 && parse_number(argv[4], 1, INT64_MAX / 1000, &per_second) < 0))
+		fail(2, "usage: send ADDRESS PORT DIR [BYTES_PER_SECOND]");
+	gone.per_second = (uint64_t)per_second;
 	end_with_parent();
 	int dir = open(argv[3], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)

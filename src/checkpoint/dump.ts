@@ -20,6 +20,8 @@ export interface DumpOptions {
   workDir: string;
   /** Private anonymous memory is left out: it is sent by other means, and restored lazily. */
   lazy: boolean;
+  /** Directory of the last pre-dump, relative to `imageDir`: what was not written since is left there; null for all. */
+  parent: string | null;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface DumpOptions {
  * @throws RankshiftError E_CRIU with CRIU's last error lines.
  */
 export async function dump(options: DumpOptions): Promise<void> {
-  const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy } = options;
+  const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy, parent } = options;
   const args = [
     ...['timens', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
     ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'dump.log', '-v2', '--root', rootfs],
@@ -40,6 +42,7 @@ export async function dump(options: DumpOptions): Promise<void> {
     ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip', '--display-stats'],
     // CRIU's page server finds its client gone at once, which ends the dump well: all is there but those pages.
     ...(lazy ? ['--lazy-pages', '--ps-socket', String(closedSocket)] : []),
+    ...(parent === null ? [] : ['--track-mem', '--prev-images-dir', parent]),
     ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
   ];
   const exitCode = await runToItsEnd(nodeProgram, args, join(workDir, 'criu-dump.err'), { closedSocket: lazy });
@@ -49,9 +52,9 @@ export async function dump(options: DumpOptions): Promise<void> {
 }
 
 /** E_CRIU with the reason out of CRIU's log, or of what CRIU or runc said where there is none. */
-export async function criuError(what: 'dump' | 'restore', workDir: string): Promise<RankshiftError> {
+export async function criuError(what: 'dump' | 'pre-dump' | 'restore', workDir: string): Promise<RankshiftError> {
   const ofCriu = await readCriuLogErrors(join(workDir, `${what}.log`)).catch(() => []);
-  const other = what === 'dump' ? 'criu-dump.err' : 'runc-restore.log';
+  const other = what === 'restore' ? 'runc-restore.log' : `criu-${what}.err`;
   const ofOther = lastLines(await readFile(join(workDir, other), 'utf8').catch(() => ''), 3);
   const lines = ofCriu.length > 0 ? ofCriu : ofOther;
   const reason = lines[0] ?? `no reason in ${workDir}`;

@@ -12,6 +12,7 @@ const nodeSchema = z.object({
   memoryAvailableBytes: z.number(),
   criuOk: z.boolean(),
   pagesOk: z.boolean(),
+  softDirtyOk: z.boolean().default(false),
   kernel: z.string(),
 });
 
@@ -35,7 +36,7 @@ export function nodesCommand(): Command {
         String(node.containers),
         node.agentAlive ? formatBytes(node.memoryAvailableBytes) : '-',
         node.agentAlive ? (node.criuOk ? 'ok' : 'failed') : '-',
-        node.agentAlive ? (node.pagesOk ? 'yes' : 'no') : '-',
+        node.agentAlive ? (node.pagesOk ? 'yes' : node.softDirtyOk ? 'criu' : 'no') : '-',
         node.kernel,
       ]);
       console.log(

@@ -47,6 +47,7 @@ function describeNode(name: string, heartbeat: Heartbeat | null, states: string[
     missingLayers: [],
     storeFreeBytes: null,
     pagesOk: heartbeat?.pages.ok ?? false,
+    softDirtyOk: heartbeat?.softDirty ?? false,
     criuOk: heartbeat?.criu.ok ?? false,
     kernel: heartbeat?.kernel ?? 'unknown',
   };

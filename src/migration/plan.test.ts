@@ -18,6 +18,7 @@ function node(name: string, fields: Partial<NodeFacts> = {}): NodeFacts {
     storeFreeBytes: null,
     criuOk: true,
     pagesOk: true,
+    softDirtyOk: false,
     kernel: '6.18',
     ...fields,
   };
@@ -62,6 +63,13 @@ test('the strategy follows the kernels, the writes and what was asked for', (t) 
   t.deepEqual(chosen({ target: node('n2', { pagesOk: false }) }), ['stop-and-copy', false, 0]);
   t.deepEqual(chosen({ source: node('n1', { pagesOk: false }) }), ['stop-and-copy', false, 0]);
   t.deepEqual(chosen({ source: node('n1', { pagesOk: false }), strategy: 'pre-copy' }), ['stop-and-copy', false, 1]);
+  // CRIU makes the rounds where the source's kernel has soft-dirty; what the target's has does not matter.
+  const criu = { source: node('n1', { pagesOk: false, softDirtyOk: true }), target: node('n2', { pagesOk: false }) };
+  t.deepEqual(chosen(criu), ['pre-copy', false, 0]);
+  t.deepEqual(chosen({ ...criu, strategy: 'stop-and-copy' }), ['stop-and-copy', false, 0]);
+  t.deepEqual(chosen({ ...criu, ...written(2 * gib) }), ['stop-and-copy', false, 0]);
+  const other = { source: node('n1', { pagesOk: false }), target: node('n2', { pagesOk: false, softDirtyOk: true }) };
+  t.deepEqual(chosen({ ...other, strategy: 'pre-copy' }), ['stop-and-copy', false, 1]);
 });
 
 test('a downtime that is too long is refused with the prediction, unless forced; a limit of the link counts', (t) => {

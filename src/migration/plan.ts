@@ -32,6 +32,8 @@ export interface NodeFacts {
   criuOk: boolean;
   /** Its kernel can track writes and fill in memory lazily (src/pages). */
   pagesOk: boolean;
+  /** CRIU can write the memory of a running container in rounds (soft-dirty). */
+  softDirtyOk: boolean;
   kernel: string;
 }
 

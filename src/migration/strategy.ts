@@ -4,6 +4,8 @@ import type { Plan, Reason, Strategy } from './record.ts';
 
 /** Of a round, besides its bytes and a round trip: a scan of every mapping, ms. */
 const roundMs = 5;
+/** The same of a round that CRIU makes: it starts, looks at every process, puts its parasites in and out, ms. */
+const criuRoundMs = 400;
 /** Downtime that is not copying where no move was measured yet: CRIU's fixed cost on either side, ms. */
 const usualFixedMs = 250;
 
@@ -20,8 +22,10 @@ export function chooseStrategy(input: PlanInput): Way {
   const { source, target, strategy } = input;
   const lacking = [source, target].filter((node) => node !== null).find((node) => !node.pagesOk);
   const lazy = target !== null && lacking === undefined;
-  const facts = factsOf(input, lazy);
-  const rounds = facts === null || !lazy ? 0 : roundsWorthIt(facts);
+  // CRIU writes in rounds where the source's kernel notes writes for it; any target can restore from them.
+  const byCriu = !lazy && target !== null && source.softDirtyOk;
+  const facts = factsOf(input, lazy, byCriu ? criuRoundMs : roundMs);
+  const rounds = facts === null || !(lazy || byCriu) ? 0 : roundsWorthIt(facts);
   const way = (chosen: Strategy, why: string, reasons: Reason[] = []): Way => ({
     strategy: chosen,
     why,
@@ -29,12 +33,13 @@ export function chooseStrategy(input: PlanInput): Way {
     predicted: predicted(input, facts, chosen === 'pre-copy' ? Math.max(1, rounds) : 0),
     reasons,
   });
-  if (strategy === 'pre-copy' && lacking !== undefined) {
+  if (strategy === 'pre-copy' && lacking !== undefined && !byCriu) {
     const message = `the kernel of ${lacking.name} cannot track writes (rankshift doctor says what is missing)`;
     return way('stop-and-copy', 'pre-copy is not possible', [{ code: 'no-pre-copy', message }]);
   }
   if (strategy !== 'auto') return way(strategy, 'as asked for');
-  if (lacking !== undefined) return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
+  if (lacking !== undefined && !byCriu)
+    return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
   if (facts === null) return way('pre-copy', 'link and writes were not measured');
   // Whoever limits the rounds wants rounds.
   if (input.limits.bandwidth !== undefined) return way('pre-copy', 'a bandwidth was given for the rounds');
@@ -44,13 +49,14 @@ export function chooseStrategy(input: PlanInput): Way {
   }
   if (rounds === 0) return way('stop-and-copy', 'a round costs more than it gains');
   const left = `${rounds} round${rounds === 1 ? ' leaves' : 's leave'} ${Math.ceil(predict(facts, rounds).leftBytes / 1024)} KiB for the freeze`;
-  return way('pre-copy', left);
+  return way('pre-copy', byCriu ? `${left} (CRIU pre-dump)` : left);
 }
 
 /** What the model works with; null where link or writes were not measured. */
 function factsOf(
   { sourceFacts, link, fixed, pagesBytesPerSecond, limits }: PlanInput,
   lazy: boolean,
+  ownMs: number,
 ): MoveFacts | null {
   if (link === null || sourceFacts === null || sourceFacts.dirtyBytesPerSecond === null) return null;
   const rate = lazy ? link.bytesPerSecond : Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? link.bytesPerSecond);
@@ -59,7 +65,7 @@ function factsOf(
     dirtyBytesPerSecond: sourceFacts.dirtyBytesPerSecond,
     bytesPerSecond: Math.min(rate, limits.bandwidth ?? rate),
     freezeBytesPerSecond: rate,
-    roundSeconds: (link.roundTripMs + roundMs) / 1000,
+    roundSeconds: (link.roundTripMs + ownMs) / 1000,
     fixedDowntimeMs: fixed?.downtimeMs ?? usualFixedMs,
   };
 }

@@ -19,6 +19,8 @@ export const heartbeatSchema = z.object({
   load: z.number(),
   /** Live pre-copy and lazy population work here; else why not. */
   pages: z.object({ ok: z.boolean(), reason: z.string() }).default({ ok: false, reason: 'not probed' }),
+  /** CRIU can write memory in rounds here (soft-dirty). */
+  softDirty: z.boolean().default(false),
   criu: z.object({ ok: z.boolean(), version: z.string(), lines: z.array(z.string()) }),
   cpuFlags: z.array(z.string()),
 });
