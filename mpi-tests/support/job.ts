@@ -11,6 +11,8 @@ export interface SubmitOptions {
   tasksPerNode?: number;
   /** @defaultValue alice */
   user?: string;
+  /** Options of `rankshift run`, for example `--image mpich`. */
+  run?: string;
   /** Further lines of `#SBATCH`. */
   sbatch?: string[];
 }
@@ -127,7 +129,8 @@ export async function submit(cluster: Cluster, script: string, options: SubmitOp
 
 /** Submits a script that is one `rankshift run`. */
 export async function submitRun(cluster: Cluster, program: string, options: SubmitOptions = {}): Promise<Job> {
-  return await submit(cluster, `exec rankshift run -- ${program}`, options);
+  const { run = '' } = options;
+  return await submit(cluster, `exec rankshift run ${run} -- ${program}`, options);
 }
 
 /** Cancels all jobs of the cluster and waits until Slurm has none. */

@@ -5,7 +5,8 @@ import { nodeControllers, writeBundle } from '../container/bundle.ts';
 import { cgroupPath } from '../container/find-init.ts';
 import { layerPath } from '../container/images/store.ts';
 import { ownLimits } from '../container/limits.ts';
-import { containerEnvironment, mpiEnvironment, mpirunCommand } from '../container/mpi-environment.ts';
+import { mpiCommand, mpiEnvironment } from '../container/mpi/launch-plan.ts';
+import { containerEnvironment } from '../container/mpi-environment.ts';
 import { mountRootfs } from '../container/rootfs.ts';
 import { resolveSharedPaths } from '../container/shared-paths.ts';
 import type { ContainerSpec } from '../container/spec.ts';
@@ -91,21 +92,22 @@ function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): Con
   const [file, ...args] = program ?? [];
   const ranks = ranksPerContainer * containers;
   // A container may come to share its node's processors with others: ranks give them up while they wait.
-  const mpi = mpiEnvironment({ mpi: 'openmpi', hosts, oversubscribed: true });
+  const mpiOptions = { mpi: facts.mpi, hosts, oversubscribed: true };
   const pairs = facts.environment.map(
     (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
   );
   return {
     ...{ job, index, uid, gid, user, home, groups, image, hosts, limits: limitsOf(facts) },
     cwd: workDir,
-    command: file === undefined ? null : mpirunCommand({ mpi: 'openmpi', hosts, ranks, program: file, args }),
+    command:
+      file === undefined ? null : mpiCommand({ ...mpiOptions, starter: facts.mpiStarter, ranks, program: file, args }),
     env: containerEnvironment({
       image: facts.imageEnvironment,
       job: Object.fromEntries(pairs),
       user,
       home,
       jobId: job,
-      mpi,
+      mpi: mpiEnvironment(mpiOptions),
     }),
     netns: overlayIdentity(job, index, config).netns,
     cgroupPath: cgroupPath(job, index),

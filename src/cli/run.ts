@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
+import { type MpiKind, mpiKinds } from '../container/mpi/launch-plan.ts';
 import { RankshiftError } from '../errors.ts';
 import { forwardSignals } from './forward-signals.ts';
 
@@ -13,6 +14,12 @@ const eventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('gone') }),
 ]);
 
+interface RunOptions {
+  image?: string;
+  mpi: string;
+  ranksPerContainer?: string;
+}
+
 /** `rankshift run -- PROGRAM ARGS`, in a job's script. */
 export function runCommand(): Command {
   return new Command('run')
@@ -20,18 +27,19 @@ export function runCommand(): Command {
     .usage('[options] -- PROGRAM [ARGS...]')
     .argument('<program...>', 'MPI program and its arguments')
     .option('--image <name>', 'container image (default: DefaultImage of the configuration; see: rankshift image ls)')
+    .option('--mpi <which>', 'openmpi, mpich, or auto: the one whose mpirun the image has', 'auto')
     .option('--ranks-per-container <k>', 'ranks per container (default: tasks per node of the job)')
     .addHelpText(
       'after',
       `
-Exit code: that of mpirun. Signals are forwarded to it, scancel ends everything.
+Exit code: that of mpirun (of mpiexec.hydra, for MPICH). Signals are forwarded to it, scancel ends everything.
 
 Example: a script for sbatch
   #!/bin/bash
   #SBATCH --nodes=3 --ntasks-per-node=2
   rankshift run --image mpi -- ./solver input.dat`,
     )
-    .action(async (program: string[], { image, ranksPerContainer }: { image?: string; ranksPerContainer?: string }) => {
+    .action(async (program: string[], { image, mpi, ranksPerContainer }: RunOptions) => {
       const job = Number(process.env['SLURM_JOB_ID']);
       if (!Number.isInteger(job) || job < 1) {
         throw new RankshiftError(
@@ -51,11 +59,18 @@ Example: a script for sbatch
           /^[A-Za-z_]\w*$/.test(name) ? [`${name}=${value}`] : [],
         ),
         ...(image === undefined ? {} : { image }),
+        mpi: parseMpi(mpi),
         ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: parseRanks(ranksPerContainer) }),
       });
       forwardSignals(api, job);
       process.exitCode = await relayOutput(api, job);
     });
+}
+
+function parseMpi(text: string): MpiKind | 'auto' {
+  const found = (['auto', ...mpiKinds] as const).find((kind) => kind === text);
+  if (found !== undefined) return found;
+  throw new RankshiftError('E_BAD_INPUT', `--mpi ${text}: allowed is auto, ${mpiKinds.join(' or ')}`);
 }
 
 function parseRanks(text: string): number {

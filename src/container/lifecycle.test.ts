@@ -12,7 +12,8 @@ import { containerCgroup, freeze, isFrozen, killCgroup, processesOf, thaw } from
 import { imagesInUse } from './images/in-use.ts';
 import { registerLayers } from './images/register.ts';
 import { createStore, layerPath } from './images/store.ts';
-import { containerEnvironment, mpiEnvironment, mpirunCommand } from './mpi-environment.ts';
+import { mpiCommand, mpiEnvironment } from './mpi/launch-plan.ts';
+import { containerEnvironment } from './mpi-environment.ts';
 import { readExit, readOutput } from './output.ts';
 import { isMounted, mountRootfs, rootfsPath, unmountRootfs } from './rootfs.ts';
 import { resolveSharedPaths } from './shared-paths.ts';
@@ -42,7 +43,7 @@ const spec: ContainerSpec = containerSpecSchema.parse({
   home: '/home/alice',
   cwd: '/home/alice/run',
   image: 'mpi',
-  command: mpirunCommand({ mpi: 'openmpi', hosts, ranks: 3, program: './melt', args: ['-in', 'x'] }),
+  command: mpiCommand({ mpi: 'openmpi', starter: 'mpirun', hosts, ranks: 3, program: './melt', args: ['-in', 'x'] }),
   env: { A: 'b=c' },
   hosts,
   netns: 'rs-42-0',

@@ -45,6 +45,8 @@ async function writeOwnFiles(config: Config, spec: ContainerSpec, own: string): 
   await link(init, join(own, 'rsh'));
   const hostfile = spec.hosts.map(({ name, slots }) => `${name} slots=${slots}\n`).join('');
   await file(join(own, 'hostfile'), hostfile, 0o644);
+  const hydra = spec.hosts.map(({ name, slots }) => `${name}:${slots}\n`).join('');
+  await file(join(own, 'hostfile.hydra'), hydra, 0o644);
   await file(join(own, 'secret'), `${spec.secret}\n`, 0o400, spec.uid, spec.gid);
 }
 

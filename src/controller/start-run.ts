@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { resolveImage } from '../container/images/store.ts';
+import { mpiKindSchema } from '../container/mpi/launch-plan.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ContainerFacts } from '../migration/commands.ts';
 import { containerId } from '../migration/container.ts';
@@ -8,6 +9,7 @@ import { jobFacts } from '../slurm/facts.ts';
 import { createContainer, setContainerState } from '../store/containers.ts';
 import { createRun, type RunRecord, updateRun } from '../store/runs.ts';
 import { accountOf } from './accounts.ts';
+import { chooseMpi } from './choose-mpi.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
 import { agentAddress } from './node-facts.ts';
@@ -16,6 +18,7 @@ import { agentAddress } from './node-facts.ts';
 export const runRequestSchema = z.strictObject({
   job: z.number().int().min(1),
   image: z.string().max(255).optional(),
+  mpi: mpiKindSchema.or(z.literal('auto')).optional(),
   ranksPerContainer: z.number().int().min(1).max(4096).optional(),
   program: z.array(z.string().max(131_072)).min(1).max(4096),
   environment: z
@@ -55,6 +58,7 @@ export async function startRun(context: ControllerContext, uid: number, request:
       'name an image with --image; there is no DefaultImage in the configuration',
     );
   const image = await resolveImage(config.imageStore, imageName);
+  const { mpi, starter } = await chooseMpi(config, image, request.mpi ?? 'auto');
   const account = await accountOf(job.uid, job.gid);
   const ranks = request.ranksPerContainer ?? Math.max(1, ...Object.values(job.tasksPerNode));
   const run: RunRecord = {
@@ -86,6 +90,8 @@ export async function startRun(context: ControllerContext, uid: number, request:
     groups: account.groups,
     image: imageName,
     layers: image.layers,
+    mpi,
+    mpiStarter: starter,
     imageEnvironment: image.config.env,
     environment: request.environment,
     workDir: request.workDir,

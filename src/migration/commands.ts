@@ -48,6 +48,12 @@ export const containerFactsSchema = z.strictObject({
     )
     .max(4096),
   workDir: z.string().regex(/^\/[^\0\n]*$/),
+  /** The MPI of the image, and the program of its PATH that starts ranks. */
+  mpi: z.enum(['openmpi', 'mpich']).default('openmpi'),
+  mpiStarter: z
+    .string()
+    .regex(/^[a-z][a-z.]{1,31}$/)
+    .default('mpirun'),
   /** Program and arguments that mpirun starts (container 0 only), or null. */
   program: z.array(z.string().max(131_072)).max(4096).nullable(),
   ranksPerContainer: z.number().int().min(1).max(4096),

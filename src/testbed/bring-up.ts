@@ -12,7 +12,7 @@ import { lockFile, testbedPaths } from './paths.ts';
 import { planNodes, type TestbedSize } from './plan-nodes.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { buildSeed } from './seed/build-seed.ts';
-import { writeDefaultImage } from './seed/default-image.ts';
+import { writeContainerImage } from './seed/container-images.ts';
 import { isBuilt, servicesOf } from './services.ts';
 import { startNode } from './start-node.ts';
 import { findState, listTestbeds, type TestbedState, writeState } from './state.ts';
@@ -101,18 +101,16 @@ async function start(state: TestbedState, images: Images, options: BringUpOption
   }
   progress(`testbed ${state.name}: ${state.nodes.map(({ name }) => name).join(' ')}`);
   const seeds = await buildSeed(state, images.nodeLower.at(-1) ?? '');
+  const layers = Object.values(images.containers).flat();
   const imagesDir = (node: string) => (privateImages ? join(paths.imagesDir, node) : paths.imagesDir);
   const stores = new Set(state.nodes.map(({ name }) => imagesDir(name)));
-  for (const store of stores) await writeDefaultImage(store, images.layers);
+  for (const store of stores) {
+    for (const [name, ofImage] of Object.entries(images.containers)) await writeContainerImage(store, name, ofImage);
+  }
   await Promise.all(
     state.nodes.map(async (node) => {
       const lower = [...seeds(node.name), ...images.nodeLower];
-      node.init = await startNode(state, node, {
-        lower,
-        layers: images.layers,
-        imagesDir: imagesDir(node.name),
-        stateSize,
-      });
+      node.init = await startNode(state, node, { lower, layers, imagesDir: imagesDir(node.name), stateSize });
     }),
   );
   writeState(state);

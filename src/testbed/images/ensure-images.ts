@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { run } from '../../process/run.ts';
 import { withWorkingCriu } from './criu-choice.ts';
-import { ensureMpiLayer } from './mpi-image.ts';
+import { ensureBaseLayer, type MpiImage } from './mpi-image.ts';
 import { ensureNodeImage } from './node-image.ts';
 import { ensureTestPrograms } from './test-programs.ts';
 
@@ -15,18 +15,23 @@ export interface Layer {
 export interface Images {
   /** Lower directories of a node's root, uppermost first; the last is the node image itself. */
   nodeLower: string[];
-  /** Layers of the container image `mpi`, bottom first. */
-  layers: Layer[];
+  /** Layers of each container image, bottom first. */
+  containers: Record<MpiImage, Layer[]>;
 }
 
 /** Everything a testbed is made from, built where the cache lacks it; a few milliseconds where it does not. */
 export async function ensureImages(progress: (line: string) => void): Promise<Images> {
   const node = await ensureNodeImage(progress);
   const nodeLower = await withWorkingCriu(node, progress);
-  const mpi = await ensureMpiLayer(progress);
-  const programs = await ensureTestPrograms(progress);
-  const layers = await Promise.all([mpi, ...(programs === undefined ? [] : [programs])].map(layerOf));
-  return { nodeLower, layers };
+  const mpi = await layersOf('mpi', progress);
+  const mpich = await layersOf('mpich', progress);
+  return { nodeLower, containers: { mpi, mpich } };
+}
+
+async function layersOf(image: MpiImage, progress: (line: string) => void): Promise<Layer[]> {
+  const base = await ensureBaseLayer(image, progress);
+  const programs = await ensureTestPrograms(image, progress);
+  return await Promise.all([base, ...(programs === undefined ? [] : [programs])].map(layerOf));
 }
 
 /** Describes a cached layer; its size is measured once and kept beside it. */

@@ -26,6 +26,10 @@ export const mpiPathExcludes = [...pathExcludes, '/usr/share/javascript/*', '/us
 /** Where the test programs are compiled: the MPI of the container image with a compiler. */
 export const compilerPackages = ['openmpi-bin', 'libopenmpi-dev', 'gcc', 'libc6-dev', 'make'];
 
+/** The container image `mpich`, and where its test programs are compiled. */
+export const mpichPackages = ['mpich'];
+export const mpichCompilerPackages = ['mpich', 'libmpich-dev', 'gcc', 'libc6-dev', 'make'];
+
 /** Brought in from the newer suite where the suite's own CRIU fails on the running kernel. */
 export const newerSuite = 'sid';
 export const newerCriuPackages = ['criu', 'libcompel1', 'libnet9', 'libnl-3-200'];

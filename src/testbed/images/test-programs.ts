@@ -4,24 +4,27 @@ import { basename, join } from 'node:path';
 import { run } from '../../process/run.ts';
 import { checkoutDir, scriptDir } from '../paths.ts';
 import { cachedDirectory, recipeHash } from './cached-directory.ts';
-import { ensureCompilerRoot, layerDir } from './mpi-image.ts';
+import { ensureCompilerRoot, layerDir, type MpiImage } from './mpi-image.ts';
 
-/** Where the test programs lie in the container image. */
+/** Where the test programs lie in each container image. */
 export const testProgramDir = '/opt/rankshift-tests/bin';
 
 /**
- * The layer with the compiled MPI test programs: every directory of mpi-tests/ that has a Makefile. Its identity is the
+ * The layer with the MPI test programs, compiled for an image: every directory of mpi-tests/ that has a Makefile. Its identity is the
  * hash of their sources, so an edit costs one compilation and nothing else.
  * @returns the layer's directory, or undefined where there are no such programs.
  * @throws RankshiftError E_COMMAND with the compiler's last lines.
  */
-export async function ensureTestPrograms(progress: (line: string) => void): Promise<string | undefined> {
+export async function ensureTestPrograms(
+  image: MpiImage,
+  progress: (line: string) => void,
+): Promise<string | undefined> {
   const sources = join(checkoutDir, 'mpi-tests');
   const names = existsSync(sources)
     ? readdirSync(sources).filter((name) => existsSync(join(sources, name, 'Makefile')))
     : [];
   if (names.length === 0) return undefined;
-  const compiler = await ensureCompilerRoot(progress);
+  const compiler = await ensureCompilerRoot(image, progress);
   const hex = recipeHash({
     kind: 'test-programs',
     compiler: basename(compiler),
@@ -29,7 +32,7 @@ export async function ensureTestPrograms(progress: (line: string) => void): Prom
     sources: names.sort().map((name) => [name, treeHash(join(sources, name))]),
   });
   return await cachedDirectory(layerDir(hex), async (layer) => {
-    progress(`compiling the MPI test programs: ${names.join(', ')}`);
+    progress(`compiling the test programs of the image ${image}: ${names.join(', ')}`);
     const script = join(scriptDir, 'compile-tests');
     const argv = [
       '--mount',

@@ -3,20 +3,17 @@ import { createStore, layerPath, writeRecord } from '../../container/images/stor
 import type { Layer } from '../images/ensure-images.ts';
 import { testProgramDir } from '../images/test-programs.ts';
 
-/** Image of a testbed when none is named. */
-export const defaultImage = 'mpi';
-
 /**
- * Registers the cached layers as the image `mpi` in a testbed's store. The store gets empty directories; the nodes mount
- * the cached layers over them, read-only, so a testbed's store is there at once and shared by all.
+ * Registers cached layers as an image in a testbed's store. The store gets empty directories; the nodes mount the cached
+ * layers over them, read-only, so a testbed's store is there at once and shared by all.
  */
-export async function writeDefaultImage(store: string, layers: readonly Layer[]): Promise<void> {
+export async function writeContainerImage(store: string, name: string, layers: readonly Layer[]): Promise<void> {
   await createStore(store);
   const digests = layers.map(({ hex }) => `sha256:${hex}`);
   for (const digest of digests) mkdirSync(layerPath(store, digest), { recursive: true });
   await writeRecord(store, {
     version: 1,
-    name: defaultImage,
+    name,
     digest: digests.at(-1) ?? '',
     layers: digests,
     config: {
