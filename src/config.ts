@@ -139,6 +139,13 @@ const keys = {
     allowed: 'auto, wp-async or soft-dirty',
     about: 'how writes of a running rank are noted: by our tracker, or by CRIU where the kernel has soft-dirty',
   },
+  PostCopy: {
+    schema: z.enum(['never', 'asked', 'auto']),
+    fallback: 'asked',
+    allowed: 'never, asked or auto',
+    about:
+      'memory that comes when the container runs on its target: a source that dies before it is there takes the job with it',
+  },
   Wake: {
     schema: yesNo,
     fallback: 'yes',

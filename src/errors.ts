@@ -38,6 +38,7 @@ const catalogue = {
   E_LINK: ['rolledBack', 'Check the network between the two nodes, then try again.'],
   E_AGENT: ['rolledBack', 'Check the agent on the named node: systemctl status rankshift-agent'],
   E_TIMEOUT: ['rolledBack', 'Try again; if it repeats, rankshift doctor on both nodes.'],
+  E_LOST: ['needsOperator', 'Start the job again, from its own checkpoint if it has one.'],
   E_NEEDS_OPERATOR: ['needsOperator', 'Follow the command given with the error.'],
   E_NOT_PERMITTED: ['notPermitted', 'Ask the owner of the job or an administrator.'],
   E_BAD_CREDENTIAL: ['notPermitted', 'Check that munged runs here and that the clocks agree: rankshift doctor'],

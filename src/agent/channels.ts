@@ -121,7 +121,7 @@ export class ChannelServer {
   async #pages(channel: Channel, migration: string): Promise<void> {
     const session = checkPeer(this.#sessions.get(migration), channel);
     await channel.send({ op: 'ready' });
-    const work = receivePages(this.#context, channel, session.address, { migration, lazy: session.lazy });
+    const work = receivePages(this.#context, channel, session.address, session.role);
     session.takePages(work);
     await work;
   }

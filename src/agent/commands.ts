@@ -47,5 +47,5 @@ export const handlers: Handlers = {
     return exclusively(context, order.migration, () => switchSource(context, order, envelope));
   },
   resolve: (context, { migration }) => resolve(context, migration),
-  finish: (context, { migration }) => finish(context, migration),
+  finish: (context, { migration, ended }) => finish(context, migration, { ended: ended ?? false }),
 };

@@ -20,6 +20,8 @@ export const roleSchema = z.object({
   facts: containerFactsSchema,
   /** Memory travels as pages by address (docs/pages.md), not in CRIU's images. */
   lazy: z.boolean(),
+  /** Pages may come after the commit: until then the frozen container on the source is all that has them. */
+  postCopy: z.boolean().default(false),
   /** Clock offsets with which the target's copy was or will be restored, nanoseconds as text. */
   clock: z.object({ monotonicNs: z.string(), boottimeNs: z.string() }).nullable(),
 });

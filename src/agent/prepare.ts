@@ -36,7 +36,7 @@ export async function prepare(context: AgentContext, order: CommandPayload<'prep
 
 async function build(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
   const { config, node } = context;
-  const { migration, container, epoch, source, places, memoryBytes, lazy } = order;
+  const { migration, container, epoch, source, places, memoryBytes, lazy, postCopy } = order;
   if ((await readLocalContainer(config, container)) !== null) {
     throw new RankshiftError('E_BUSY', `${node} has a container ${container} already`);
   }
@@ -50,6 +50,7 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
     target: node,
     facts,
     lazy,
+    postCopy,
     clock: null,
   });
   await breakpoint(config, 'target-preparing');

@@ -1,9 +1,10 @@
 import { gateLog } from '../checkpoint/gate.ts';
 import { migrationDir } from '../config.ts';
+import { RankshiftError } from '../errors.ts';
 import type { ResolveResult } from '../migration/commands.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
-import { killPageServers } from '../pages/page-server.ts';
+import { killPageServers, markLost } from '../pages/page-server.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { Timeline } from '../telemetry/timeline.ts';
 import { closeSwitch } from './close-switch.ts';
@@ -45,7 +46,7 @@ export async function settleOthers(context: AgentContext, container: string, mig
 
 async function resolveSource(context: AgentContext, role: Role): Promise<'committed' | 'rolled-back'> {
   await untilCriuEnded(context, role, null);
-  const outcome = await settleSource(context, role, { refused: false });
+  const outcome = await settleSource(context, role, { refused: false, postCopy: role.postCopy });
   if (outcome === 'rolled-back') await unmountMigration(context.config, role.migration);
   return outcome;
 }
@@ -78,10 +79,22 @@ async function bringUp(context: AgentContext, role: Role): Promise<void> {
     // A restore that an earlier agent began stands at its gate, or comes there; two at a time would destroy each other.
     await untilCriuEnded(context, role, 'open');
     if (!(await resumed())) {
-      const restoration = new Restoration(context, role, new Timeline(context.node));
-      await restoration.again();
-      await restoration.untilRunning();
+      await restoreAgain(context, role);
     }
   }
   await writeLocalContainer(config, { facts: role.facts, epoch: role.epoch + 1 });
+}
+
+/** A container whose memory was left behind and can be had no more is this node's all the same, and has ended. */
+async function restoreAgain(context: AgentContext, role: Role): Promise<void> {
+  const restoration = new Restoration(context, role, new Timeline(context.node));
+  try {
+    await restoration.again();
+    await restoration.untilRunning();
+  } catch (error) {
+    const known = RankshiftError.from(error);
+    if (known.code !== 'E_LOST') throw error;
+    context.log.error({ migration: role.migration, error: known.message }, 'the container is lost');
+    await markLost(workDirOf(context.config, role.migration));
+  }
 }

@@ -12,7 +12,13 @@ import { RankshiftError } from '../errors.ts';
 import { armBatch } from '../network/batch.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
-import { killPageServers, type PageServer, startPageServer } from '../pages/page-server.ts';
+import {
+  killPageServers,
+  type PageServer,
+  pageServersOf,
+  startPageServer,
+  storeIsWhole,
+} from '../pages/page-server.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { run } from '../process/run.ts';
@@ -52,7 +58,7 @@ export class Restoration {
   }
 
   /** Restores until CRIU stands at its gate: complete, stopped, network locked and held. */
-  async toGate(role: Role): Promise<void> {
+  async toGate(role: Role, server: PageServer | null = null): Promise<void> {
     const { config } = this.context;
     const { clock, container } = role;
     this.role = role;
@@ -60,7 +66,8 @@ export class Restoration {
     const imageDir = imageDirOf(config, role.migration);
     const nodeProgram = nodeProgramOf(config);
     await this.timeline.span('restore set-up', async () => {
-      if (role.lazy) await this.#servePages();
+      if (server !== null) this.#pages = server;
+      else if (role.lazy) await this.#servePages();
       await dropTimeImages(imageDir);
       if (config.wake) {
         await writeFile(join(this.directory, 'wake.list'), await wakeList(imageDir));
@@ -94,7 +101,12 @@ export class Restoration {
   /** Takes the place of CRIU's lazy-pages daemon; it works on when this agent dies. */
   async #servePages(): Promise<void> {
     const { config } = this.context;
-    const { migration, facts } = this.role;
+    const { migration, facts, postCopy } = this.role;
+    if (postCopy && !storeIsWhole(storeDirOf(config, migration))) {
+      // What takes the pages that were left behind serves this restore too; nobody else could.
+      if ((await pageServersOf(workDirOf(config, migration))).length > 0) return;
+      throw new RankshiftError('E_LOST', `the memory of ${facts.id} has not come, and what took it has ended`);
+    }
     this.#pages = await startPageServer({
       pages: pagesProgramOf(config),
       store: storeDirOf(config, migration),
@@ -141,18 +153,18 @@ export class Restoration {
   async abandon(): Promise<void> {
     this.#release?.drop();
     await this.#ended.catch(() => undefined);
-    await this.#destroy();
+    await this.#destroy({ keepServer: false });
   }
 
   /**
    * Removes what a restore made. Where CRIU was killed at its gate, that is every task, each waiting in CRIU's restorer
    * for ever, and runc does not know of them.
    */
-  async #destroy(): Promise<void> {
+  async #destroy({ keepServer }: { keepServer: boolean }): Promise<void> {
     const { config } = this.context;
     const { job, index } = this.role.facts;
     await killContainer(config, this.runcId, await cgroupDirectory(job, index));
-    await killPageServers(workDirOf(config, this.role.migration));
+    if (!keepServer) await killPageServers(workDirOf(config, this.role.migration));
     await deleteContainer(config, this.runcId);
   }
 
@@ -178,7 +190,9 @@ export class Restoration {
 
   /** Restores a committed container once more and opens its gate at once. */
   async again(): Promise<void> {
-    await this.#destroy();
+    const { config } = this.context;
+    const { postCopy, migration } = this.role;
+    await this.#destroy({ keepServer: postCopy && !storeIsWhole(storeDirOf(config, migration)) });
     await run('rm', ['-f', join(this.directory, 'gate.ready')]);
     await this.toGate(this.role);
     await this.open();

@@ -8,6 +8,7 @@ import { CriuRounds, connectImages } from './criu-rounds.ts';
 import { type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { bulkAnswerSchema, reservedSchema } from './messages.ts';
 
+const pageBytes = 4096;
 /** Zeroing a TiB takes minutes. */
 const reserveMs = 600_000;
 
@@ -17,6 +18,8 @@ export interface MemoryStream {
   rounds: RoundSource | null;
   /** Of the frozen container: all that is missing goes; resolves with the bytes. `dumped` is CRIU's end. */
   finish(dumped: Promise<void>): Promise<number>;
+  /** Instead: all but the pages is told, and those follow; resolves with what was sent and what is left, bytes. */
+  leave(): Promise<{ bytes: number; leftBytes: number }>;
   /** Directory that CRIU's dump goes on from, relative to its own; null where it writes all. */
   parent(): string | null;
   /** Before the freeze, while the ranks run: the target makes room for what is to come. */
@@ -50,8 +53,12 @@ export async function connectMemory(
       await source.reserve();
       await channel.next(reservedSchema, { timeoutMs: reserveMs });
     };
+    const leave = async () => {
+      const { bytes, leftPages } = await source.leave(order.bandwidth ?? undefined);
+      return { bytes, leftBytes: leftPages * pageBytes };
+    };
     const finish = async () => (await source.final()).bytes;
-    return { rounds: source, reserve, finish, parent: () => null, end: async () => source.end() };
+    return { rounds: source, reserve, finish, leave, parent: () => null, end: async () => source.end() };
   }
   return imagesStream(context, channel, order, handle);
 }
@@ -70,9 +77,10 @@ function imagesStream(context: AgentContext, channel: Channel, order: SwitchOrde
     await Promise.race([dumped, sender.failed]);
     return await sender.finish();
   };
+  const leave = () => Promise.reject(new Error('page images cannot be left behind'));
   const end = async () => {
     sender?.drop();
     await rounds?.end();
   };
-  return { rounds, reserve, finish, parent: () => rounds?.parent ?? null, end };
+  return { rounds, reserve, finish, leave, parent: () => rounds?.parent ?? null, end };
 }

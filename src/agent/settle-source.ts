@@ -3,6 +3,7 @@ import { thaw } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { release } from '../network/hold.ts';
+import { stopPageSenders } from '../pages/page-senders.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { within } from '../store/connection.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
@@ -19,6 +20,8 @@ import { repointPeers } from './repoint-peers.ts';
 const tellMs = 2000;
 
 export interface SettleOptions {
+  /** Pages may have been left behind: what sends them must not be cut off from the container, nor outlive its thaw. */
+  postCopy: boolean;
   /** The target gave its word that it will never commit, which is a decision by itself. */
   refused: boolean;
   /** Channels to the peers' agents, where the switch had them open. */
@@ -33,13 +36,14 @@ export interface SettleOptions {
 export async function settleSource(
   context: AgentContext,
   order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
-  { refused, peers, timeline }: SettleOptions,
+  { refused, postCopy, peers, timeline }: SettleOptions,
 ): Promise<'committed' | 'rolled-back'> {
   const decision = closeSwitch(context, order);
   decision.catch(() => undefined);
   const answer = refused ? 'aborted' : await decision;
   if (answer === 'aborted') {
     const handle = await stillHere(context, order.migration);
+    if (handle !== null && postCopy) await stopPageSenders(handle.cgroup);
     if (handle !== null) await resume(context, handle, peers);
     timeline?.mark('running on the source again');
     // Only a switch that Redis knows to be closed may be forgotten here.
@@ -53,6 +57,8 @@ export async function settleSource(
   }
   // Committed; or the records are gone because the job ended, and so is what is left of it here.
   await breakpoint(context.config, 'source-removing');
+  // Frozen for good, its port held: finish.ts removes it when the target has all of it.
+  if (postCopy && answer === 'committed') return 'committed';
   await removeContainer(context, order.container);
   return answer === 'committed' ? 'committed' : 'rolled-back';
 }

@@ -18,6 +18,6 @@ export async function sweepRoles(context: AgentContext): Promise<void> {
     const { state } = await within(questionMs, readMigration(redis, migration));
     if (!isFinal(state) || state === 'needs-operator') continue;
     log.warn({ migration, role, state }, 'a migration has ended without this node: settling it');
-    await finish(context, migration);
+    await finish(context, migration, { ended: true });
   }
 }

@@ -5,7 +5,9 @@ import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
+import { fitsIntoFreeze } from '../migration/model.ts';
 import { type SwitchResult, unmeasured } from '../migration/record.ts';
+import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
 import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
 import type { Armed } from '../process/armed.ts';
@@ -66,6 +68,7 @@ export async function switchSource(
     target,
     facts: local.facts,
     lazy: order.lazy,
+    postCopy: mayLeavePages(order.strategy),
     clock: null,
   });
   await mountMigration(config, migration, order.memoryBytes * imageFactor + metadataBytes);
@@ -126,6 +129,7 @@ class SourceRun {
     // A refusal is the target's word that it will never commit; anything else the record decides.
     result.outcome = await settleSource(context, order, {
       refused: this.#link?.refused ?? false,
+      postCopy: mayLeavePages(order.strategy),
       timeline,
       ...(this.#connections === null ? {} : { peers: this.#connections.peers }),
     });
@@ -159,7 +163,7 @@ class SourceRun {
       connectMemory(context, connections.pages, order, this.handle),
     );
     const { rounds, reserve } = this.#memory;
-    const live = order.strategy === 'pre-copy' && rounds !== null;
+    const live = hasRounds(order.strategy) && rounds !== null;
     if (live) await this.copy(rounds, link);
     if (!live || !order.lazy) await timeline.span('reserve', () => link.race(reserve()));
     this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
@@ -225,8 +229,21 @@ class SourceRun {
       }),
     );
     const dumped = this.#dumped;
-    const [sent] = await Promise.all([timeline.span('pages', () => memory.finish(dumped)), dumped]);
+    const [sent] = await Promise.all([timeline.span('pages', () => this.sendRest(memory, dumped)), dumped]);
     return sent + this.#copiedBytes;
+  }
+
+  /** What is missing on the target, or word of it where it may come later and is too much for the freeze. */
+  async sendRest(memory: MemoryStream, dumped: Promise<void>): Promise<number> {
+    const { order, result } = this;
+    if (!mayLeavePages(order.strategy)) return await memory.finish(dumped);
+    if (result.copy !== null && fitsIntoFreeze(result.copy)) {
+      result.leftBytes = 0;
+      return await memory.finish(dumped);
+    }
+    const { bytes, leftBytes } = await memory.leave();
+    result.leftBytes = leftBytes;
+    return bytes + leftBytes;
   }
 
   /** On a connection of its own, which has been waiting for nothing else. */

@@ -3,6 +3,7 @@ import { decideGate, gateReached } from '../checkpoint/gate.ts';
 import { migrationDir } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
+import type { PageServer } from '../pages/page-server.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { within } from '../store/connection.ts';
 import { type CommitAnswer, commitSwitch } from '../store/containers.ts';
@@ -44,13 +45,13 @@ export async function switchTarget(
   const directory = migrationDir(config, order.migration);
   const restoration = new Restoration(context, role, timeline);
   try {
-    const clock = await receive(context, channel, order, session);
+    const { clock, server } = await receive(context, channel, order, session);
     timeline.mark('all received');
     await breakpoint(config, 'target-received');
     const armed: Role = { ...role, clock: { monotonicNs: clock.monotonicNs, boottimeNs: clock.boottimeNs } };
     await writeRole(config, armed);
     await breakpoint(config, 'target-armed');
-    await restoration.toGate(armed);
+    await restoration.toGate(armed, server);
     await breakpoint(config, 'target-gate');
     const answer = await timeline.span('commit', () => commitUntilKnown(context, order));
     if (answer !== 'committed') {
@@ -85,7 +86,7 @@ async function receive(
   channel: Channel,
   order: SwitchOrder,
   session: TargetSession,
-): Promise<RestoreMessage> {
+): Promise<{ clock: RestoreMessage; server: PageServer | null }> {
   const imageDir = imageDirOf(context.config, order.migration);
   const messages = async (): Promise<RestoreMessage> => {
     for (;;) {
@@ -96,8 +97,8 @@ async function receive(
     }
   };
   // A failure of the pages or the upper directory is told at once: the source is frozen and waits.
-  const [restore] = await Promise.all([messages(), session.upperDone, session.pagesDone]);
-  return restore;
+  const [clock, , server] = await Promise.all([messages(), session.upperDone, session.pagesDone]);
+  return { clock, server };
 }
 
 /** Tries to commit until the outcome is known: while Redis does not answer, the copy stands at its gate. */

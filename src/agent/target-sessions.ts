@@ -1,6 +1,7 @@
 import type { Channel } from '../channel/channel.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, ContainerFacts } from '../migration/commands.ts';
+import type { PageServer } from '../pages/page-server.ts';
 import type { Role } from './files.ts';
 
 /** What arrives on the channels beside the control channel of one switch. */
@@ -9,29 +10,25 @@ export interface TargetSession {
   /** Of the source, as the order says. */
   address: string;
   facts: ContainerFacts;
-  /** Memory comes as pages by address. */
-  lazy: boolean;
+  role: Role;
   upperDir: string;
   upperDone: Promise<void>;
-  pagesDone: Promise<void>;
+  /** With what serves the restore where that has begun already. */
+  pagesDone: Promise<PageServer | null>;
   takeUpper(work: Promise<void>): void;
-  takePages(work: Promise<void>): void;
+  takePages(work: Promise<PageServer | null>): void;
   fail(error: RankshiftError): void;
 }
 
-export function newTargetSession(
-  source: AgentAddress,
-  { facts, lazy }: Pick<Role, 'facts' | 'lazy'>,
-  upperDir: string,
-): TargetSession {
+export function newTargetSession(source: AgentAddress, role: Role, upperDir: string): TargetSession {
   const upper = Promise.withResolvers<void>();
-  const pages = Promise.withResolvers<void>();
+  const pages = Promise.withResolvers<PageServer | null>();
   for (const { promise } of [upper, pages]) promise.catch(() => undefined);
   return {
     source: source.node,
     address: source.address,
-    facts,
-    lazy,
+    facts: role.facts,
+    role,
     upperDir,
     upperDone: upper.promise,
     pagesDone: pages.promise,

@@ -18,6 +18,7 @@ export const httpStatus: Record<ErrorCode, number> = {
   E_CRIU: 500,
   E_COMMAND: 500,
   E_TARGET_FULL: 507,
+  E_LOST: 500,
   E_LINK: 502,
   E_AGENT: 502,
   E_TIMEOUT: 504,

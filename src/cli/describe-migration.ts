@@ -37,7 +37,7 @@ function phases({ phases: all }: MigrationRecord): string {
   return table(['PHASE', 'TIME'], rows);
 }
 
-function measured({ result, state, totalMs, plan }: MigrationRecord): string {
+function measured({ result, state, totalMs, plan, target }: MigrationRecord): string {
   if (result === null) return '';
   const layers = plan?.layers ?? [];
   const { downtimeMs, stallMs, bytes, drain } = result;
@@ -58,6 +58,9 @@ function measured({ result, state, totalMs, plan }: MigrationRecord): string {
       : [
           `layers      ${layers.length} that the target lacked, ${formatBytes(layers.reduce((sum, { bytes }) => sum + bytes, 0))}`,
         ]),
+    ...(result.leftBytes === null
+      ? []
+      : [`left        ${formatBytes(result.leftBytes)} came when the container ran on ${target ?? 'its target'}`]),
     ...(drain === null
       ? []
       : [

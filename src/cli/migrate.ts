@@ -52,7 +52,7 @@ export function migrateCommand(): Command {
       'after',
       `
 Without --wait it returns when the request is queued. With --wait: 0 moved, 3 refused, 4 rolled back (the container
-runs where it ran), 5 needs an operator. Ctrl-C ends the waiting only; rankshift cancel calls the migration off.`,
+runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends the waiting only; rankshift cancel calls the migration off.`,
     )
     .action(async (container: string, options: MigrateOptions) => {
       const api = new ApiClient(loadConfig());
@@ -107,7 +107,7 @@ export function howToMove({
 export function strategyOption(): Option {
   return new Option(
     '--strategy <strategy>',
-    'pre-copy: memory goes while the ranks run; stop-and-copy: in the freeze; auto: by the model',
+    'pre-copy: memory goes while the ranks run; stop-and-copy: in the freeze; post-copy: when they run on the target; hybrid: pre-copy, and post-copy of what the ranks write too fast; auto: by the model',
   ).choices(['auto', ...strategySchema.options]);
 }
 
@@ -180,5 +180,5 @@ export function exitOf({ state, error }: MigrationRecord): number {
   if (state === 'completed') return exitCode.done;
   if (state === 'refused')
     return error === null ? exitCode.refused : RankshiftError.from(error).exitCode || exitCode.refused;
-  return state === 'needs-operator' ? exitCode.needsOperator : exitCode.rolledBack;
+  return state === 'needs-operator' || state === 'lost' ? exitCode.needsOperator : exitCode.rolledBack;
 }

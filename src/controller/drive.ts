@@ -4,15 +4,17 @@ import type { SwitchOrder } from '../migration/commands.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
 import { type MigrationRecord, type SwitchResult, switchResultSchema, unmeasured } from '../migration/record.ts';
 import { remedyOf } from '../migration/remedies.ts';
+import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
-import { addCostSample } from '../store/costs.ts';
 import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts';
+import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
+import { finishMove } from './finish-move.ts';
 import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces } from './places.ts';
 import { preflight } from './preflight.ts';
-import { settle, settleTarget, untilDone } from './settle.ts';
+import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
 import { untilTurn } from './until-turn.ts';
 import { whyCancelled } from './why-cancelled.ts';
@@ -43,7 +45,7 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
       await begin(context, record, apply);
     }
     if (record.state === 'copying' || record.state === 'switching') await decide(context, record, apply);
-    if (record.state === 'finishing') await finish(context, record, apply);
+    if (record.state === 'finishing') await finishMove(context, record, apply);
   } catch (error) {
     if (context.stopping.aborted) throw error;
     const { driver: now } = await readMigration(context.redis, id);
@@ -59,10 +61,6 @@ async function clearUp({ redis }: ControllerContext, record: MigrationRecord): P
   await forgetActive(redis, record.id);
   return record;
 }
-
-type Apply = (event: MigrationEvent) => Promise<void>;
-
-const waiting = (apply: Apply) => (reason: string | null) => apply({ type: 'waiting', at: Date.now(), reason });
 
 /** Preflight, preparation and the switch, for a migration that has not reached its switch yet. */
 async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
@@ -116,12 +114,13 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
       places,
       memoryBytes,
       lazy: order.lazy,
+      postCopy: mayLeavePages(order.strategy),
     },
     { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
   );
   if (await cancelled(context, id, apply, undo)) return;
 
-  await apply({ type: order.strategy === 'pre-copy' ? 'copying-started' : 'switching-started', at: Date.now() });
+  await apply({ type: hasRounds(order.strategy) ? 'copying-started' : 'switching-started', at: Date.now() });
   await switchOver(context, start, order, apply);
 }
 
@@ -171,7 +170,7 @@ async function conclude(
     const frozenAt = result.timeline.find(({ name }) => name === 'frozen')?.at;
     if (state === 'copying') await apply({ type: 'switching-started', at: Math.round(frozenAt ?? Date.now()) });
     await apply({ type: 'switched', at: Date.now(), result });
-    await finish(context, { ...record, state: 'finishing', result }, apply);
+    await finishMove(context, { ...record, state: 'finishing', result }, apply);
     return;
   }
   const latest = await readMigration(context.redis, record.id);
@@ -187,21 +186,6 @@ async function conclude(
     error: { ...error, phase: error.phase ?? 'switching', container: error.container ?? 'running on source' },
     result,
   });
-}
-
-/** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
-async function finish(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
-  const { id, container } = record;
-  const { source, target } = await readMigration(context.redis, id);
-  for (const node of [target, source]) {
-    if (node !== null) await untilDone(context, node, 'finish', { migration: id, container }, waiting(apply));
-  }
-  const result = record.result;
-  if (result !== null && result.downtimeMs !== null && result.bytes !== null) {
-    const copied = (result.copy?.rounds ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
-    await addCostSample(context.redis, { bytes: result.bytes.pages - copied, downtimeMs: result.downtimeMs });
-  }
-  await apply({ type: 'finished', at: Date.now() });
 }
 
 /** A failure outside the switch: what was prepared is removed; the container never stopped. */

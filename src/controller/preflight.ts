@@ -47,6 +47,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     fixed: cost === null ? null : { downtimeMs: cost.fixedMs },
     pagesBytesPerSecond: cost?.bytesPerSecond ?? null,
     strategy: request.strategy ?? 'auto',
+    postCopy: context.config.postCopy,
     limits: request,
   });
   if (measured?.linkError != null) {

@@ -132,10 +132,13 @@ export const commandSchemas = {
     places: placesSchema,
     memoryBytes: z.number().int().min(0),
     lazy: z.boolean(),
+    /** Pages may come after the commit. */
+    postCopy: z.boolean(),
   }),
   switch: switchOrderSchema,
   resolve: z.strictObject({ migration: migrationIdSchema, container: containerIdSchema }),
-  finish: z.strictObject({ migration: migrationIdSchema, container: containerIdSchema }),
+  /** `ended`: the record says how it ended, so nothing here is needed any more. */
+  finish: z.strictObject({ migration: migrationIdSchema, container: containerIdSchema, ended: z.boolean().optional() }),
 } as const;
 export type CommandName = keyof typeof commandSchemas;
 export type CommandPayload<N extends CommandName> = z.output<(typeof commandSchemas)[N]>;
@@ -167,6 +170,13 @@ export type ProbeResult = z.infer<typeof probeResultSchema>;
 
 /** Milliseconds; null for a node that does not answer. */
 export const distancesResultSchema = z.object({ roundTripMs: z.array(z.number().nullable()) });
+
+/** `filling`: memory still comes; ask again. `lost`: why the container cannot live any more. */
+export const finishResultSchema = z.object({
+  outcome: z.enum(['done', 'filling', 'lost']),
+  reason: z.string().nullable(),
+});
+export type FinishResult = z.infer<typeof finishResultSchema>;
 
 /** What a node found when it was asked to settle a migration. */
 export const resolveResultSchema = z.object({

@@ -1,23 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { isCancellable, isFinal, type MigrationEvent, newMigration, reduce } from './machine.ts';
-import { type MigrationRecord, migrationRecordSchema, migrationStates } from './record.ts';
+import { type MigrationRecord, migrationRecordSchema, migrationStates, unmeasured } from './record.ts';
 
 const error = { code: 'E_LINK', message: 'cut' };
-const result = {
-  outcome: 'committed' as const,
-  ...{
-    downtimeMs: 1,
-    stallMs: 1,
-    drain: null,
-    bytes: null,
-    criu: null,
-    clock: null,
-    copy: null,
-    timeline: [],
-    error: null,
-  },
-};
+const result = { ...unmeasured, outcome: 'committed' as const, downtimeMs: 1, stallMs: 1 };
 
 function fresh(): MigrationRecord {
   return newMigration(
@@ -34,6 +21,7 @@ const events: MigrationEvent[] = [
   { type: 'switched', at: 0, result },
   { type: 'finished', at: 0 },
   { type: 'rolled-back', at: 0, error },
+  { type: 'lost', at: 0, error },
   { type: 'cancel-requested', at: 0 },
   { type: 'cancelled', at: 0 },
   { type: 'waiting', at: 0, reason: 'n2' },

@@ -12,6 +12,7 @@ export type MigrationEvent =
   | { type: 'switching-started'; at: number }
   | { type: 'switched'; at: number; result: SwitchResult }
   | { type: 'finished'; at: number; result?: SwitchResult }
+  | { type: 'lost'; at: number; error: SerializedError }
   | { type: 'rolled-back'; at: number; error: SerializedError; result?: SwitchResult }
   | { type: 'cancel-requested'; at: number }
   | { type: 'cancelled'; at: number; error?: SerializedError }
@@ -26,11 +27,12 @@ const followers: Record<MigrationState, readonly MigrationState[]> = {
   preparing: ['preflight', 'preparing', 'copying', 'switching', 'cancelled', 'rolled-back'],
   copying: ['switching', 'cancelled', 'rolled-back', 'needs-operator'],
   switching: ['finishing', 'cancelled', 'rolled-back', 'needs-operator'],
-  finishing: ['completed', 'needs-operator'],
+  finishing: ['completed', 'lost', 'needs-operator'],
   completed: [],
   refused: [],
   cancelled: [],
   'rolled-back': [],
+  lost: [],
   'needs-operator': ['switching', 'finishing'],
 };
 
@@ -67,6 +69,8 @@ export function reduce(record: MigrationRecord, event: MigrationEvent): Migratio
       return { ...enter(record, 'finishing', event.at), result: event.result };
     case 'finished':
       return { ...enter(record, 'completed', event.at), result: event.result ?? record.result, error: null };
+    case 'lost':
+      return { ...enter(record, 'lost', event.at), error: event.error };
     case 'rolled-back':
       return { ...enter(record, 'rolled-back', event.at), error: event.error, result: event.result ?? record.result };
     case 'cancel-requested':

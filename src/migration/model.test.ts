@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {
   converges,
+  fitsIntoFreeze,
   lambda,
   leftAfter,
   limitBytes,
@@ -135,4 +136,16 @@ test('rounds go on while they shrink, and end with a reason', (t) => {
     why(...Array.from({ length: mostRounds }, (_, i): [number, number] => [1e9 / 2 ** i, 1000 / 2 ** i])),
     /30 rounds/,
   );
+});
+
+test('a hybrid leaves behind what does not fit into the freeze, and whatever it knows nothing about', (t) => {
+  const rounds = [
+    { bytes: 1024 * mib, ms: 1000 },
+    { bytes: (1024 * mib) / 4, ms: 250 },
+  ];
+  const rate = 1024 * mib;
+  t.true(fitsIntoFreeze({ rounds, bytesPerSecond: rate, dirtyBytesPerSecond: (1024 * mib) / 10 }));
+  t.false(fitsIntoFreeze({ rounds, bytesPerSecond: rate, dirtyBytesPerSecond: 1024 * mib }));
+  t.false(fitsIntoFreeze({ rounds, bytesPerSecond: null, dirtyBytesPerSecond: 0 }));
+  t.false(fitsIntoFreeze({ rounds: [], bytesPerSecond: rate, dirtyBytesPerSecond: 0 }));
 });

@@ -129,3 +129,25 @@ export function nextRound(
   if (last.bytes > worthwhile * before.bytes) return { go: false, why: 'the ranks write as fast as rounds can send' };
   return { go: true };
 }
+
+/** What a freeze may take for the last bytes before a hybrid rather leaves them behind, ms. */
+export const worthFreezingMs = 50;
+
+/**
+ * Whether what the ranks wrote since the last round goes within the freeze. What a hybrid leaves behind costs waiting for
+ * each page, and the source must live until it is gone: not for little.
+ */
+export function fitsIntoFreeze({
+  rounds,
+  bytesPerSecond,
+  dirtyBytesPerSecond,
+}: {
+  rounds: readonly RoundMade[];
+  bytesPerSecond: number | null;
+  dirtyBytesPerSecond: number | null;
+}): boolean {
+  const last = rounds.at(-1);
+  if (last === undefined || bytesPerSecond === null || dirtyBytesPerSecond === null) return false;
+  const leftBytes = (dirtyBytesPerSecond * last.ms) / 1000;
+  return (leftBytes / bytesPerSecond) * 1000 <= worthFreezingMs;
+}

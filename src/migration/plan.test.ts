@@ -38,6 +38,7 @@ const input: Parameters<typeof planMove>[0] = {
   link: { roundTripMs: 1, bytesPerSecond: gib },
   fixed: { downtimeMs: 300 },
   strategy: 'auto',
+  postCopy: 'asked',
   limits: {},
   pagesBytesPerSecond: gib / 2,
 };
@@ -70,6 +71,23 @@ test('the strategy follows the kernels, the writes and what was asked for', (t) 
   t.deepEqual(chosen({ ...criu, ...written(2 * gib) }), ['stop-and-copy', false, 0]);
   const other = { source: node('n1', { pagesOk: false }), target: node('n2', { pagesOk: false, softDirtyOk: true }) };
   t.deepEqual(chosen({ ...other, strategy: 'pre-copy' }), ['stop-and-copy', false, 1]);
+});
+
+test('pages are left behind where it is asked for, or allowed and the rounds do not suffice; the plan tells the risk', (t) => {
+  const plan = (fields: Partial<typeof input>) => planMove({ ...input, ...fields });
+  const hasty = { sourceFacts: { ...sourceFacts, dirtyBytesPerSecond: 2 * gib } };
+  t.is(plan({ ...hasty, postCopy: 'asked' }).strategy, 'stop-and-copy');
+  t.is(plan({ ...hasty, postCopy: 'auto' }).strategy, 'hybrid');
+  t.is(plan({ ...hasty, postCopy: 'never' }).strategy, 'stop-and-copy');
+  t.is(plan({ postCopy: 'auto' }).strategy, 'pre-copy');
+  const asked = plan({ ...hasty, strategy: 'post-copy' });
+  t.deepEqual([asked.strategy, asked.reasons], ['post-copy', []]);
+  t.true(asked.warnings.some((warning) => /n1 must live/.test(warning)));
+  // No page in the freeze, all of them in the whole.
+  t.is(asked.predicted?.downtimeMs, 306);
+  t.true((asked.predicted?.totalMs ?? 0) > 1000);
+  t.is(plan({ strategy: 'hybrid', postCopy: 'never' }).reasons[0]?.code, 'no-hybrid');
+  t.is(plan({ strategy: 'post-copy', source: node('n1', { pagesOk: false }) }).reasons[0]?.code, 'no-post-copy');
 });
 
 test('a downtime that is too long is refused with the prediction, unless forced; a limit of the link counts', (t) => {

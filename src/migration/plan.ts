@@ -1,6 +1,7 @@
 import type { ContainerRecord } from './container.ts';
 import type { LinkFacts, MigrationRequest, MissingLayer, Plan, Reason, Strategy } from './record.ts';
 import { chooseStrategy } from './strategy.ts';
+import { mayLeavePages } from './strategy-kind.ts';
 
 /** What the agent of the source measured of a rank container. Sizes in bytes. */
 export interface SourceFacts {
@@ -53,6 +54,8 @@ export interface PlanInput {
   /** Throughput of CRIU writing and reading pages, bytes per second, from the last moves; null where none was seen. */
   pagesBytesPerSecond: number | null;
   strategy: Strategy | 'auto';
+  /** Whether pages may be left behind on the source: never, where it is asked for, where the model finds it best. */
+  postCopy: 'never' | 'asked' | 'auto';
   /** Limits as asked for. */
   limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth'>;
 }
@@ -75,6 +78,11 @@ export function planMove(input: PlanInput): Plan {
   }
   const way = chooseStrategy(input);
   reasons.push(...way.reasons);
+  if (mayLeavePages(way.strategy)) {
+    warnings.push(
+      `until all memory has come, some time after the switch, ${source.name} must live and be reached: else ${container.id} is lost, and its job`,
+    );
+  }
   if (way.strategy === 'stop-and-copy' && input.limits.bandwidth !== undefined) {
     warnings.push('the bandwidth limits rounds before the freeze, and stop-and-copy makes none');
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** States of a migration, in the order of a normal move; the last five are final. */
+/** States of a migration, in the order of a normal move; the last six are final. */
 export const migrationStates = [
   'queued',
   'preflight',
@@ -12,6 +12,7 @@ export const migrationStates = [
   'refused',
   'cancelled',
   'rolled-back',
+  'lost',
   'needs-operator',
 ] as const;
 
@@ -23,6 +24,7 @@ export const finalStates: readonly MigrationState[] = [
   'refused',
   'cancelled',
   'rolled-back',
+  'lost',
   'needs-operator',
 ];
 
@@ -33,7 +35,7 @@ export const migrationIdSchema = z.string().regex(/^[1-9]\d{0,11}$/, 'the number
 export const clockPolicySchema = z.enum(['continuous', 'frozen']);
 export type ClockPolicy = z.infer<typeof clockPolicySchema>;
 
-export const strategySchema = z.enum(['stop-and-copy', 'pre-copy']);
+export const strategySchema = z.enum(['stop-and-copy', 'pre-copy', 'post-copy', 'hybrid']);
 export type Strategy = z.infer<typeof strategySchema>;
 
 /** What may be asked for with a move. */
@@ -161,6 +163,8 @@ export const switchResultSchema = z.object({
   criu: z.object({ dump: z.record(z.string(), z.number()), restore: z.record(z.string(), z.number()) }).nullable(),
   clock: clockResultSchema.nullable(),
   copy: copyResultSchema.nullable().default(null),
+  /** Memory that came only when the container ran on its target, bytes; null where none may (docs/pages.md). */
+  leftBytes: z.number().nullable().default(null),
   timeline: z.array(timelineEntrySchema),
   error: serializedErrorSchema.nullable(),
 });
@@ -176,6 +180,7 @@ export const unmeasured: SwitchResult = {
   criu: null,
   clock: null,
   copy: null,
+  leftBytes: null,
   timeline: [],
   error: null,
 };

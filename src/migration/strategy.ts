@@ -1,6 +1,7 @@
-import { converges, lambda, type MoveFacts, predict, roundsWorthIt } from './model.ts';
-import type { PlanInput } from './plan.ts';
+import { converges, lambda, type MoveFacts, predict, roundsWorthIt, worthFreezingMs } from './model.ts';
+import type { NodeFacts, PlanInput } from './plan.ts';
 import type { Plan, Reason, Strategy } from './record.ts';
+import { hasRounds, mayLeavePages } from './strategy-kind.ts';
 
 /** Of a round, besides its bytes and a round trip: a scan of every mapping, ms. */
 const roundMs = 5;
@@ -30,26 +31,54 @@ export function chooseStrategy(input: PlanInput): Way {
     strategy: chosen,
     why,
     lazy,
-    predicted: predicted(input, facts, chosen === 'pre-copy' ? Math.max(1, rounds) : 0),
+    predicted: predicted(input, facts, chosen, rounds),
     reasons,
   });
-  if (strategy === 'pre-copy' && lacking !== undefined && !byCriu) {
-    const message = `the kernel of ${lacking.name} cannot track writes (rankshift doctor says what is missing)`;
-    return way('stop-and-copy', 'pre-copy is not possible', [{ code: 'no-pre-copy', message }]);
+  if (strategy !== 'auto') {
+    const reasons = whyNot(input, strategy, lacking, byCriu);
+    return reasons.length > 0
+      ? way('stop-and-copy', `${strategy} is not possible`, reasons)
+      : way(strategy, 'as asked for');
   }
-  if (strategy !== 'auto') return way(strategy, 'as asked for');
   if (lacking !== undefined && !byCriu)
     return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
   if (facts === null) return way('pre-copy', 'link and writes were not measured');
+  const { bandwidth, maxDowntimeMs } = input.limits;
   // Whoever limits the rounds wants rounds.
-  if (input.limits.bandwidth !== undefined) return way('pre-copy', 'a bandwidth was given for the rounds');
+  if (bandwidth !== undefined) return way('pre-copy', 'a bandwidth was given for the rounds');
+  const mayLeave = input.postCopy === 'auto' && lazy;
   if (!converges(facts)) {
     const written = `the ranks write ${lambda(facts).toFixed(1)} times as much as the link carries`;
-    return way('stop-and-copy', lambda(facts) >= 1 ? written : 'rounds cost more than the memory');
+    const why = lambda(facts) >= 1 ? written : 'rounds cost more than the memory';
+    // One round for what is written seldom; the rest would make the freeze as long as the link is slow.
+    return mayLeave ? way('hybrid', why) : way('stop-and-copy', why);
+  }
+  const all = predict(facts, rounds);
+  if (mayLeave && maxDowntimeMs !== undefined && all.downtimeMs > maxDowntimeMs) {
+    return way('hybrid', `${rounds} rounds leave too much for ${maxDowntimeMs} ms`);
   }
   if (rounds === 0) return way('stop-and-copy', 'a round costs more than it gains');
-  const left = `${rounds} round${rounds === 1 ? ' leaves' : 's leave'} ${Math.ceil(predict(facts, rounds).leftBytes / 1024)} KiB for the freeze`;
+  const left = `${rounds} round${rounds === 1 ? ' leaves' : 's leave'} ${Math.ceil(all.leftBytes / 1024)} KiB for the freeze`;
   return way('pre-copy', byCriu ? `${left} (CRIU pre-dump)` : left);
+}
+
+/** Why a strategy that was asked for cannot be taken: kernel, or policy. */
+function whyNot(
+  { postCopy }: PlanInput,
+  strategy: Strategy,
+  lacking: NodeFacts | undefined,
+  byCriu: boolean,
+): Reason[] {
+  const possible = lacking === undefined || strategy === 'stop-and-copy' || (strategy === 'pre-copy' && byCriu);
+  if (!possible) {
+    const message = `the kernel of ${lacking.name} cannot track writes (rankshift doctor says what is missing)`;
+    return [{ code: `no-${strategy}`, message }];
+  }
+  if (mayLeavePages(strategy) && postCopy === 'never') {
+    const message = `PostCopy=never in the configuration forbids ${strategy}; pre-copy leaves nothing behind`;
+    return [{ code: `no-${strategy}`, message }];
+  }
+  return [];
 }
 
 /** What the model works with; null where link or writes were not measured. */
@@ -70,10 +99,20 @@ function factsOf(
   };
 }
 
-function predicted({ fixed, link }: PlanInput, facts: MoveFacts | null, rounds: number): Plan['predicted'] {
+/** Of a post-copy, what a freeze costs without any page; of a hybrid at most that, and all its rounds. */
+function predicted(
+  { fixed, link }: PlanInput,
+  facts: MoveFacts | null,
+  strategy: Strategy,
+  rounds: number,
+): Plan['predicted'] {
   if (facts === null || fixed === null || link === null) return null;
-  const { downtimeMs, totalMs } = predict(facts, rounds);
+  const made = hasRounds(strategy) ? Math.max(1, rounds) : 0;
+  const { downtimeMs, totalMs, leftBytes } = predict(facts, made);
+  const without = facts.fixedDowntimeMs + facts.roundSeconds * 1000;
   // Preparation and clearing up: a dozen exchanges, and about what the freeze costs besides.
   const around = 12 * link.roundTripMs + 2 * fixed.downtimeMs;
-  return { downtimeMs: Math.round(downtimeMs), totalMs: Math.round(totalMs + around) };
+  if (!mayLeavePages(strategy)) return { downtimeMs: Math.round(downtimeMs), totalMs: Math.round(totalMs + around) };
+  const fits = (leftBytes / (facts.freezeBytesPerSecond ?? facts.bytesPerSecond)) * 1000 <= worthFreezingMs;
+  return { downtimeMs: Math.round(fits ? downtimeMs : without), totalMs: Math.round(totalMs + around) };
 }

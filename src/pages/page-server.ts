@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { RankshiftError } from '../errors.ts';
 import { lastLines } from '../process/run.ts';
+import { pagesProcesses, signalAll } from './processes.ts';
+import { type ServerProcess, startServerProcess } from './server-process.ts';
 
 const startMs = 10_000;
 const pauseMs = 20;
@@ -33,74 +33,47 @@ export interface PageServer {
 
 /** Returns when it listens. @throws RankshiftError E_CRIU with what it said. */
 export async function startPageServer({ pages, store, workDir, cgroup }: PageServerOptions): Promise<PageServer> {
-  const messages = join(workDir, 'serve.err');
-  const log = openSync(messages, 'w', 0o600);
-  const child = spawn(pages, ['serve', store, workDir, cgroup], { stdio: ['pipe', 'pipe', log], detached: true });
-  closeSync(log);
-  child.unref();
-  const { stdin, stdout } = child;
-  if (stdin === null || stdout === null) throw new RankshiftError('E_MISSING', `${pages} cannot be started`);
-  stdin.on('error', () => undefined);
-  const ended = new Promise<void>((resolve) => {
-    child.once('error', () => resolve());
-    child.once('exit', () => resolve());
-  });
-  const drop = () => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // It has ended.
-    }
-  };
-  const listening = new Promise<boolean>((resolve) => {
-    createInterface({ input: stdout }).on('line', (line) => resolve(line.includes('listening')));
-    void ended.then(() => resolve(false));
-    setTimeout(() => resolve(false), startMs).unref();
-  });
-  if (!(await listening)) {
-    drop();
-    const lines = lastLines(await readFile(messages, 'utf8').catch(() => ''), 3);
-    throw new RankshiftError('E_CRIU', `the restored memory cannot be served: ${lines[0] ?? 'no reason given'}`, {
-      lines,
-    });
-  }
-  return { free: () => void stdin.write('free\n'), ended };
+  const server = startServerProcess(pages, ['serve', store, workDir, cgroup], workDir);
+  await server.line(/"listening"/, startMs);
+  return pageServer(server);
 }
+
+export const pageServer = ({ write, ended }: ServerProcess): PageServer => ({
+  free: () => write('free\n'),
+  ended: ended.then(() => undefined),
+});
 
 /** Process ids of the servers for restores whose work directory is this one. */
-export async function pageServersOf(workDir: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      const [program = '', command, , directory] = line.split('\0');
-      return program.endsWith('/rankshift-pages') && command === 'serve' && directory === workDir;
-    }),
-  );
-  return pids.filter((_pid, index) => found[index]);
-}
+export const pageServersOf = (workDir: string) =>
+  pagesProcesses((command, [, directory]) => (command === 'serve' || command === 'take') && directory === workDir);
 
-/** Kills what serves a restore that was given up. */
+/** Kills what serves a restore that was given up. @throws RankshiftError E_TIMEOUT, retryable. */
 export async function killPageServers(workDir: string): Promise<void> {
-  for (const pid of await pageServersOf(workDir)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It has ended.
-    }
-  }
-  await untilPopulated(workDir, startMs);
+  signalAll(await pageServersOf(workDir), 'SIGKILL');
+  if (await untilPopulated(workDir, startMs)) return;
+  throw new RankshiftError('E_TIMEOUT', 'what serves a restore does not end', { retryable: true });
 }
 
-/** Waits until a restored container has all its memory. @throws RankshiftError E_TIMEOUT, retryable. */
-export async function untilPopulated(workDir: string, timeoutMs: number): Promise<void> {
+/** Waits until a restored container has all its memory, or never will. False where that takes longer. */
+export async function untilPopulated(workDir: string, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while ((await pageServersOf(workDir)).length > 0) {
-    if (performance.now() > deadline) {
-      throw new RankshiftError('E_TIMEOUT', 'the memory of the container is still being filled in', {
-        retryable: true,
-      });
-    }
+    if (performance.now() > deadline) return false;
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
+  return true;
 }
+
+/** Why a restored container was killed for want of its memory; null where it was not. */
+export async function whyLost(workDir: string): Promise<string | null> {
+  if (!existsSync(join(workDir, 'lost'))) return null;
+  const lines = lastLines(await readFile(join(workDir, 'serve.err'), 'utf8').catch(() => ''), 3);
+  const reason = lines.find((line) => !line.includes('lacks memory')) ?? 'what filled its memory in was killed';
+  return reason.replace(/^rankshift-pages \w+: /, '');
+}
+
+/** Says the same of a container that could not even be restored. */
+export const markLost = (workDir: string) => writeFile(join(workDir, 'lost'), '', { mode: 0o600 });
+
+/** Whether the pages of a post-copy have all come: then the store alone can serve a restore. */
+export const storeIsWhole = (store: string) => existsSync(join(store, 'whole'));

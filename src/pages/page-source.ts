@@ -11,6 +11,8 @@ const roundSchema = z.object({
   ms: z.number(),
   longestStopUs: z.number().optional(),
 });
+const leftSchema = roundSchema.extend({ leftPages: z.number() });
+export type Left = z.infer<typeof leftSchema>;
 /** In the middle of a round. */
 const progressSchema = z.strictObject({ sentBytes: z.number(), wireBytes: z.number() });
 /** What one round sent, bytes and milliseconds. */
@@ -73,6 +75,16 @@ export class PageSource {
   /** Of the frozen container: sends what is missing, and which pages there are. Everything where it was never armed. */
   final(): Promise<Round> {
     return this.#ask('final', roundSchema, roundMs);
+  }
+
+  /**
+   * In place of `final`: what is missing goes when the container runs on the target, not faster than so many bytes per
+   * second but for what is needed at once. This end then goes on by itself, whatever becomes of this process, until the
+   * target has all (page-senders.ts).
+   */
+  leave(bytesPerSecond?: number): Promise<Left> {
+    const command = bytesPerSecond === undefined ? 'leave' : `leave ${Math.ceil(bytesPerSecond)}`;
+    return this.#ask(command, leftSchema, shortMs);
   }
 
   /** Lets go of the container. */

@@ -1,0 +1,58 @@
+import { RankshiftError, type SerializedError } from '../errors.ts';
+import { type CommandPayload, type FinishResult, finishResultSchema } from '../migration/commands.ts';
+import type { MigrationRecord } from '../migration/record.ts';
+import { addCostSample } from '../store/costs.ts';
+import { readMigration } from '../store/migrations.ts';
+import { type Apply, waiting } from './apply.ts';
+import type { ControllerContext } from './context.ts';
+import { untilDone } from './settle.ts';
+
+/** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
+export async function finishMove(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
+  const { id, container } = record;
+  const { source, target } = await readMigration(context.redis, id);
+  for (const node of [target, source]) {
+    if (node === null) continue;
+    const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, waiting(apply));
+    if (outcome !== 'lost') continue;
+    await apply({ type: 'lost', at: Date.now(), error: lostError(container, node, reason) });
+    await clearLost(context, record, [target, source]);
+    return;
+  }
+  const result = record.result;
+  if (result !== null && result.downtimeMs !== null && result.bytes !== null) {
+    const copied = (result.copy?.rounds ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
+    await addCostSample(context.redis, { bytes: result.bytes.pages - copied, downtimeMs: result.downtimeMs });
+  }
+  await apply({ type: 'finished', at: Date.now() });
+}
+
+/** As long as it answers that memory still comes, this takes as long as it takes. */
+async function untilFinished(
+  context: ControllerContext,
+  node: string,
+  payload: CommandPayload<'finish'>,
+  wait: (reason: string | null) => Promise<void>,
+): Promise<FinishResult> {
+  for (;;) {
+    const answer = finishResultSchema.parse(await untilDone(context, node, 'finish', payload, wait));
+    if (answer.outcome !== 'filling' || context.stopping.aborted) return answer;
+  }
+}
+
+function lostError(container: string, node: string, reason: string | null): SerializedError {
+  const message = `container ${container} was lost on ${node}: ${reason ?? 'its memory could not be had any more'}`;
+  const action = 'The job has lost its ranks there and ends; start it again, from its own checkpoint if it has one.';
+  return new RankshiftError('E_LOST', message, { phase: 'finishing', action }).toJSON();
+}
+
+/** What is left of a lost container; the nodes do it by themselves too, some seconds later. */
+async function clearLost(
+  context: ControllerContext,
+  { id, container }: MigrationRecord,
+  nodes: (string | null)[],
+): Promise<void> {
+  const payload = { migration: id, container, ended: true };
+  const clear = (node: string) => untilDone(context, node, 'finish', payload, async () => undefined, 5000);
+  await Promise.allSettled(nodes.filter((node) => node !== null).map(clear));
+}
