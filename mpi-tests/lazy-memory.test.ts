@@ -38,8 +38,9 @@ for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
     await job.untilPrinted(/"event":"progress"/, 2);
     const downtimes: number[] = [];
     for (let i = 0; i < 20; i++) {
-      const { result } = await move(cluster(), job.container(1), { strategy });
+      const { result } = await move(cluster(), job.container(1), { strategy, more: i % 10 === 9 ? ['--verify'] : [] });
       downtimes.push(Math.round(result?.downtimeMs ?? 0));
+      if (i % 10 === 9) t.true((result?.verified?.pages ?? 0) > 128 * 256, JSON.stringify(result?.verified));
     }
     t.log(`downtimes, ms: ${downtimes.join(' ')}`);
     t.deepEqual(await job.finish(), endedVerified);
@@ -54,13 +55,55 @@ test('a program that maps, unmaps, forks, moves and writes at random finds its m
   await job.untilPrinted(/ready/, 2);
   const ended = job.untilEnded(120_000);
   let moves = 0;
-  for (const until = Date.now() + 50_000; Date.now() < until; moves++) await move(cluster(), job.container(moves % 2));
-  t.log(`${moves} moves`);
+  let verified = 0;
+  for (const until = Date.now() + 50_000; Date.now() < until; moves++) {
+    const more = moves % 6 < 2 ? ['--verify'] : [];
+    const { result } = await move(cluster(), job.container(moves % 2), { more });
+    if (result?.verified != null) verified++;
+  }
+  t.log(`${moves} moves, of ${verified} of them every page compared`);
+  t.true(verified >= 3);
   t.deepEqual(await ended, { state: 'COMPLETED', exitCode: 0, signal: 0 }, job.all);
   // Its children that start it anew say so too.
   t.true(job.lines(/^good$/).length >= 2);
   t.true(moves >= 15);
 });
+
+for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
+  test(`${strategy}: one wrong byte in the store is found by --verify, and the container runs on at its source`, async (t) => {
+    t.timeout(120_000);
+    const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
+    await job.untilPrinted(/"event":"progress"/, 2);
+    setBreakpoint(cluster(), 'n3', 'target-armed');
+    const { id } = await request(cluster(), job.container(1), { to: 'n3', strategy, more: ['--verify'] });
+    await untilHit(cluster(), 'n3', 'target-armed');
+    await damage('n3', `/var/lib/rankshift/migrations/${id}/images/store/pages-*`);
+    clearBreakpoint(cluster(), 'n3', 'target-armed');
+    const { state, error } = await untilState(cluster(), id, ['completed', 'rolled-back']);
+    t.is(state, 'rolled-back');
+    t.like(error, { code: 'E_VERIFY', container: 'running on source' });
+    t.regex(error?.message ?? '', /1 of \d+ pages differ .* process \d+, .*, address 0x[0-9a-f]+: another content/);
+    await move(cluster(), job.container(1), { strategy, more: ['--verify'] });
+    t.deepEqual(await job.finish(), endedVerified);
+  });
+}
+
+/** Changes a byte in the middle of the data of the largest of the files. */
+async function damage(node: string, files: string): Promise<void> {
+  const change = `
+my ($file) = sort { (stat $b)[12] <=> (stat $a)[12] } glob("${files}");
+open(my $f, "+<", $file) or die "$file: $!";
+my $data = sysseek($f, 0, 3) or die "no data: $!"; # SEEK_DATA
+my $at = 0; my $best = 0;
+while (defined($data)) { # the longest run of data is memory of the program
+  my $hole = sysseek($f, $data, 4);
+  if ($hole - $data > $best) { $best = $hole - $data; $at = $data + ($best >> 1); }
+  $data = sysseek($f, $hole, 3);
+}
+sysseek($f, $at, 0); sysread($f, my $byte, 1); sysseek($f, $at, 0);
+syswrite($f, chr(ord($byte) ^ 1)) == 1 or die $!;`;
+  await cluster().output(node, ['perl', '-e', change]);
+}
 
 test('a page server that is killed takes the container with it, never lets it run on without its memory', async (t) => {
   t.timeout(120_000);
@@ -138,7 +181,8 @@ test('a target that cannot fill in memory lazily takes the container in one piec
   const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
   await job.untilPrinted(/"event":"progress"/, 2);
   for (let i = 0; i < 4; i++) {
-    const { plan, result } = await move(cluster(), job.container(1));
+    const { plan, result } = await move(cluster(), job.container(1), { more: i < 2 ? ['--verify'] : [] });
+    t.is(result?.verified === null, i >= 2);
     t.is(plan?.lazy, false);
     t.is(plan?.strategy, 'stop-and-copy');
     t.is(result?.copy, null);

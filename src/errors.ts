@@ -33,6 +33,10 @@ const catalogue = {
   E_CANCELLED: ['rolledBack', 'The container runs on its source.'],
   E_JOB_ENDED: ['rolledBack', 'Nothing: the job ended while the move was under way.'],
   E_CRIU: ['rolledBack', 'Read the quoted CRIU lines; rankshift doctor checks the node.'],
+  E_VERIFY: [
+    'rolledBack',
+    'This is a fault of Rankshift, or of CRIU on this kernel: keep the quoted lines and report it.',
+  ],
   E_COMMAND: ['failure', 'Read the quoted output; rankshift doctor checks the node.'],
   E_TARGET_FULL: ['rolledBack', 'Free memory or space on the target, or choose another with --to.'],
   E_LINK: ['rolledBack', 'Check the network between the two nodes, then try again.'],

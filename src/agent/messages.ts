@@ -7,6 +7,7 @@ import {
   migrationIdSchema,
   serializedErrorSchema,
   timelineEntrySchema,
+  verifiedSchema,
 } from '../migration/record.ts';
 
 /** A number of nanoseconds as text: JSON has no bigint. */
@@ -99,6 +100,7 @@ export const toSourceSchema = z.discriminatedUnion('op', [
     timeline: z.array(timelineEntrySchema),
     criu: z.record(z.string(), z.number()),
     pagesBytes: z.number(),
+    verified: verifiedSchema.nullable(),
   }),
 ]);
 export type ToSource = z.infer<typeof toSourceSchema>;

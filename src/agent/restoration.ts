@@ -9,6 +9,7 @@ import { containerDir, migrationDir } from '../config.ts';
 import { cgroupDirectory } from '../container/find-init.ts';
 import { deleteContainer, killContainer, runcId, runcRoot } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
+import type { Verified } from '../migration/record.ts';
 import { armBatch } from '../network/batch.ts';
 import { release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
@@ -19,6 +20,7 @@ import {
   startPageServer,
   storeIsWhole,
 } from '../pages/page-server.ts';
+import { comparePages, sumsFile } from '../pages/verify-pages.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { run } from '../process/run.ts';
@@ -47,6 +49,7 @@ export class Restoration {
   /** Waits for the commit, started while CRIU restores. */
   #release: Armed | null = null;
   #pages: PageServer | null = null;
+  #verified: Verified | null = null;
 
   constructor(context: AgentContext, role: Role, timeline: Timeline) {
     this.context = context;
@@ -115,6 +118,16 @@ export class Restoration {
     });
   }
 
+  /** At the gate: what was restored has every page of the frozen source. @throws RankshiftError E_VERIFY. */
+  async verify(): Promise<void> {
+    const { config } = this.context;
+    const { migration, facts } = this.role;
+    await this.#pages?.populate();
+    const cgroup = await cgroupDirectory(facts.job, facts.index);
+    const file = join(imageDirOf(config, migration), sumsFile);
+    this.#verified = await comparePages(pagesProgramOf(config), cgroup, file);
+  }
+
   /** After the commit: the port first, since CRIU's own lock still stands before the sockets, then the gate. */
   async open(): Promise<void> {
     const released = this.timeline.span('release', () => release(this.identity, this.#release ?? undefined));
@@ -124,9 +137,13 @@ export class Restoration {
   }
 
   /** Waits until the container runs here, remembers it, and looks for the first data from its peers. */
-  async afterwards(
-    epoch: number,
-  ): Promise<{ runningAtNs: string; firstDataAtNs: string | null; criu: Record<string, number>; pagesBytes: number }> {
+  async afterwards(epoch: number): Promise<{
+    runningAtNs: string;
+    firstDataAtNs: string | null;
+    criu: Record<string, number>;
+    pagesBytes: number;
+    verified: Verified | null;
+  }> {
     const { config } = this.context;
     const { facts, migration } = this.role;
     const netns = join('/run/netns', this.identity.netns);
@@ -146,7 +163,7 @@ export class Restoration {
       .catch(() => null);
     if (first !== null) this.timeline.mark('first data', BigInt(first));
     const criu = await readStats(workDirOf(config, migration)).catch(() => ({}));
-    return { runningAtNs: String(running), firstDataAtNs: first, criu, pagesBytes: 0 };
+    return { runningAtNs: String(running), firstDataAtNs: first, criu, pagesBytes: 0, verified: this.#verified };
   }
 
   /** Before the commit: nothing of the copy stays. The caller has refused the gate. */

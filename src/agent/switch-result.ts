@@ -31,6 +31,7 @@ export async function addTargetView(
   result.downtimeMs = sinceFrozen(view.runningAtNs);
   result.stallMs = view.firstDataAtNs === null ? null : Math.max(result.downtimeMs, sinceFrozen(view.firstDataAtNs));
   result.criu = { dump: result.criu?.dump ?? {}, restore: view.criu };
+  result.verified = view.verified;
   const shift = toMs(clocks.realtime.offsetNs);
   result.timeline = view.timeline.map((entry) => ({ ...entry, at: entry.at - shift }));
 }

@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import type { Envelope } from '../channel/envelope.ts';
 import { dump } from '../checkpoint/dump.ts';
+import { restartableAreas } from '../checkpoint/images/restartable-areas.ts';
 import { writeCriuConfig } from '../checkpoint/restore.ts';
 import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
@@ -10,6 +12,7 @@ import { type SwitchResult, unmeasured } from '../migration/record.ts';
 import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
 import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
+import { sumPages, sumsFile } from '../pages/verify-pages.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
@@ -21,7 +24,7 @@ import { ControlLink } from './control-link.ts';
 import { copyRounds, type RoundSource } from './copy-rounds.ts';
 import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole } from './files.ts';
-import { describeLocal, type LocalHandle } from './local-handle.ts';
+import { describeLocal, type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { repointPeers } from './repoint-peers.ts';
@@ -205,6 +208,7 @@ class SourceRun {
       ]),
     );
     await this.#breakpoint('dumped');
+    if (order.verify) await link.race(timeline.span('sum', () => this.#sumPages()));
     const metadata = await link.race(
       timeline.span('metadata', () => sendImages(connections.control, imageDir, order.lazy)),
     );
@@ -244,6 +248,14 @@ class SourceRun {
     const { bytes, leftBytes } = await memory.leave();
     result.leftBytes = leftBytes;
     return bytes + leftBytes;
+  }
+
+  /** After the dump: CRIU has taken its parasite out of the ranks, and its images say what the kernel itself writes. */
+  async #sumPages(): Promise<void> {
+    const { context, handle, order } = this;
+    const imageDir = handle.imageDir(order.migration);
+    const areas = await restartableAreas(imageDir);
+    await sumPages(pagesProgramOf(context.config), handle.cgroup, join(imageDir, sumsFile), areas);
   }
 
   /** On a connection of its own, which has been waiting for nothing else. */

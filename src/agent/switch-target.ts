@@ -53,6 +53,7 @@ export async function switchTarget(
     await breakpoint(config, 'target-armed');
     await restoration.toGate(armed, server);
     await breakpoint(config, 'target-gate');
+    if (order.verify) await timeline.span('verify', () => restoration.verify());
     const answer = await timeline.span('commit', () => commitUntilKnown(context, order));
     if (answer !== 'committed') {
       throw new RankshiftError(

@@ -16,6 +16,7 @@ export const httpStatus: Record<ErrorCode, number> = {
   E_CANCELLED: 409,
   E_JOB_ENDED: 409,
   E_CRIU: 500,
+  E_VERIFY: 500,
   E_COMMAND: 500,
   E_TARGET_FULL: 507,
   E_LOST: 500,

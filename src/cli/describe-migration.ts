@@ -40,7 +40,7 @@ function phases({ phases: all }: MigrationRecord): string {
 function measured({ result, state, totalMs, plan, target }: MigrationRecord): string {
   if (result === null) return '';
   const layers = plan?.layers ?? [];
-  const { downtimeMs, stallMs, bytes, drain } = result;
+  const { downtimeMs, stallMs, bytes, drain, verified } = result;
   const predicted = plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted.downtimeMs)})`;
   return [
     downtimeMs === null && state === 'completed'
@@ -61,6 +61,9 @@ function measured({ result, state, totalMs, plan, target }: MigrationRecord): st
     ...(result.leftBytes === null
       ? []
       : [`left        ${formatBytes(result.leftBytes)} came when the container ran on ${target ?? 'its target'}`]),
+    ...(verified === null
+      ? []
+      : [`verified    ${verified.pages} pages of ${verified.processes} processes, none differs`]),
     ...(drain === null
       ? []
       : [

@@ -26,6 +26,7 @@ export interface MigrateOptions {
   maxDowntime?: string;
   bandwidth?: string;
   force?: true;
+  verify?: true;
   wait?: true;
   json?: true;
 }
@@ -46,6 +47,7 @@ export function migrateCommand(): Command {
     .addOption(maxDowntimeOption())
     .addOption(bandwidthOption())
     .addOption(forceOption())
+    .addOption(verifyOption())
     .option('--wait', 'wait for the end; the exit code says how it ended')
     .option('--json', 'print the record of the migration as JSON')
     .addHelpText(
@@ -89,18 +91,26 @@ export const bandwidthOption = () =>
   );
 export const forceOption = () => new Option('--force', 'go although --max-downtime cannot be kept');
 
+export const verifyOption = () =>
+  new Option(
+    '--verify',
+    "compare every page of the restored container with the source's before it may run, for tests; costs downtime",
+  );
+
 /** What `migrate` and `plan` have in common. @throws RankshiftError E_BAD_INPUT. */
 export function howToMove({
   strategy,
   maxDowntime,
   bandwidth,
   force,
-}: Pick<MigrateOptions, 'strategy' | 'maxDowntime' | 'bandwidth' | 'force'>) {
+  verify,
+}: Pick<MigrateOptions, 'strategy' | 'maxDowntime' | 'bandwidth' | 'force' | 'verify'>) {
   return {
     ...(strategy === undefined ? {} : { strategy }),
     ...(maxDowntime === undefined ? {} : { maxDowntimeMs: parseDuration('--max-downtime', maxDowntime) }),
     ...(bandwidth === undefined ? {} : { bandwidth: parseRate('--bandwidth', bandwidth) }),
     ...(force === undefined ? {} : { force }),
+    ...(verify === undefined ? {} : { verify }),
   };
 }
 

@@ -11,6 +11,7 @@ import {
   type MigrateOptions,
   maxDowntimeOption,
   strategyOption,
+  verifyOption,
 } from './migrate.ts';
 import { formatBytes, formatMs } from './table.ts';
 
@@ -24,6 +25,7 @@ export function planCommand(): Command {
     .addOption(maxDowntimeOption())
     .addOption(bandwidthOption())
     .addOption(forceOption())
+    .addOption(verifyOption())
     .option('--json', 'JSON, for programs')
     .addHelpText('after', '\nExit code 0 if it can move, 3 if not.')
     .action(async (container: string, { to, json, ...how }: MigrateOptions) => {

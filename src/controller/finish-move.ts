@@ -20,7 +20,8 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     return;
   }
   const result = record.result;
-  if (result !== null && result.downtimeMs !== null && result.bytes !== null) {
+  // What --verify costs says nothing of other moves.
+  if (result !== null && result.downtimeMs !== null && result.bytes !== null && result.verified === null) {
     const copied = (result.copy?.rounds ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
     await addCostSample(context.redis, { bytes: result.bytes.pages - copied, downtimeMs: result.downtimeMs });
   }

@@ -47,7 +47,8 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     fixed: cost === null ? null : { downtimeMs: cost.fixedMs },
     pagesBytesPerSecond: cost?.bytesPerSecond ?? null,
     strategy: request.strategy ?? 'auto',
-    postCopy: context.config.postCopy,
+    // Only memory that is all there at the gate can be compared.
+    postCopy: request.verify === true && context.config.postCopy === 'auto' ? 'asked' : context.config.postCopy,
     limits: request,
   });
   if (measured?.linkError != null) {

@@ -29,7 +29,8 @@ const moveSchema = z.strictObject({
   container: z.string().max(32),
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
-  ...migrationRequestSchema.pick({ strategy: true, maxDowntimeMs: true, force: true, bandwidth: true }).shape,
+  ...migrationRequestSchema.pick({ strategy: true, maxDowntimeMs: true, force: true, bandwidth: true, verify: true })
+    .shape,
 });
 const offset = z.coerce.number().int().min(0).default(0);
 const signalSchema = z.strictObject({

@@ -29,6 +29,7 @@ export async function switchOrder(
     strategy,
     lazy,
     bandwidth: record.request.bandwidth ?? null,
+    verify: record.request.verify ?? false,
     roundTripMs: link?.roundTripMs ?? 0,
   };
 }

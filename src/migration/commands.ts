@@ -109,6 +109,8 @@ export const switchOrderSchema = z.strictObject({
   roundTripMs: z.number().min(0),
   /** Most that rounds may take of the link, bytes per second; null for no limit. */
   bandwidth: z.number().int().positive().nullable(),
+  /** Every page of the restored container is compared with the source's before the commit. */
+  verify: z.boolean().default(false),
 });
 export type SwitchOrder = z.infer<typeof switchOrderSchema>;
 

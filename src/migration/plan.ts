@@ -57,7 +57,7 @@ export interface PlanInput {
   /** Whether pages may be left behind on the source: never, where it is asked for, where the model finds it best. */
   postCopy: 'never' | 'asked' | 'auto';
   /** Limits as asked for. */
-  limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth'>;
+  limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth' | 'verify'>;
 }
 
 /** The target's memory holds the image and the restored rank at once while a stop-and-copy runs. */
@@ -85,6 +85,10 @@ export function planMove(input: PlanInput): Plan {
   }
   if (way.strategy === 'stop-and-copy' && input.limits.bandwidth !== undefined) {
     warnings.push('the bandwidth limits rounds before the freeze, and stop-and-copy makes none');
+  }
+  if (input.limits.verify === true && mayLeavePages(way.strategy)) {
+    const message = `a move by ${way.strategy} cannot be verified: its pages come after the container runs`;
+    reasons.push({ code: 'verify', message });
   }
   const { maxDowntimeMs, force } = input.limits;
   if (maxDowntimeMs !== undefined && way.predicted === null) {

@@ -50,6 +50,8 @@ export const migrationRequestSchema = z.strictObject({
   force: z.boolean().optional(),
   /** Most that rounds before the freeze may take of the link, bytes per second. */
   bandwidth: z.number().int().positive().max(1e15).optional(),
+  /** Compare every page before the target may run; costs downtime. */
+  verify: z.boolean().optional(),
 });
 export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
 
@@ -153,6 +155,10 @@ export const progressSchema = z.object({
 });
 export type Progress = z.infer<typeof progressSchema>;
 
+/** What was compared before the target ran: none of it differed. */
+export const verifiedSchema = z.object({ processes: z.number(), pages: z.number() });
+export type Verified = z.infer<typeof verifiedSchema>;
+
 /** What a finished switch measured. */
 export const switchResultSchema = z.object({
   outcome: z.enum(['committed', 'rolled-back']),
@@ -165,6 +171,8 @@ export const switchResultSchema = z.object({
   copy: copyResultSchema.nullable().default(null),
   /** Memory that came only when the container ran on its target, bytes; null where none may (docs/pages.md). */
   leftBytes: z.number().nullable().default(null),
+  /** Of a move with --verify. */
+  verified: verifiedSchema.nullable().default(null),
   timeline: z.array(timelineEntrySchema),
   error: serializedErrorSchema.nullable(),
 });
@@ -181,6 +189,7 @@ export const unmeasured: SwitchResult = {
   clock: null,
   copy: null,
   leftBytes: null,
+  verified: null,
   timeline: [],
   error: null,
 };

@@ -28,27 +28,21 @@ int open_proc(pid_t pid, const char *name, int flags)
 	return open(path, flags | O_CLOEXEC);
 }
 
-/* One line of /proc/PID/maps: proc_pid_maps(5). */
-struct line {
-	uint64_t start, end;
-	char permissions[5];
-	unsigned long long inode;
-	const char *name;
-};
-
-static bool parse_line(const char *text, struct line *line)
+static bool parse_line(const char *text, struct mapping *line)
 {
-	unsigned long long start, end;
+	unsigned long long start, end, offset;
 	int name = 0;
-	if (sscanf(text, "%llx-%llx %4s %*x %*x:%*x %llu %n", &start, &end, line->permissions, &line->inode, &name) != 4)
+	if (sscanf(text, "%llx-%llx %4s %llx %*x:%*x %llu %n", &start, &end, line->permissions, &offset, &line->inode,
+		   &name) != 5)
 		return false;
 	line->start = start;
 	line->end = end;
+	line->offset = offset;
 	line->name = text + name;
 	return true;
 }
 
-static bool restored_lazily(const struct line *line)
+static bool restored_lazily(const struct mapping *line)
 {
 	if (line->permissions[3] != 'p' || line->inode != 0)
 		return false;
@@ -56,8 +50,7 @@ static bool restored_lazily(const struct line *line)
 	       strncmp(line->name, "[anon:", 6) == 0;
 }
 
-/* Calls back for each mapping. -1 where the process is gone. */
-static int each_mapping(pid_t pid, void (*found)(const struct line *line, void *context), void *context)
+int each_mapping(pid_t pid, void (*found)(const struct mapping *line, void *context), void *context)
 {
 	static char text[65536];
 	size_t filled = 0;
@@ -70,7 +63,7 @@ static int each_mapping(pid_t pid, void (*found)(const struct line *line, void *
 		filled += (size_t)got;
 		text[filled] = '\0';
 		while ((newline = strchr(from, '\n')) != NULL) {
-			struct line line;
+			struct mapping line;
 			*newline = '\0';
 			if (parse_line(from, &line))
 				found(&line, context);
@@ -89,7 +82,7 @@ struct reading {
 	bool open;	 /* the last reach has no end yet */
 };
 
-static void add_mapping(const struct line *line, void *context)
+static void add_mapping(const struct mapping *line, void *context)
 {
 	struct reading *reading = context;
 	if (reading->open)
@@ -111,7 +104,7 @@ int read_mappings(pid_t pid, struct ranges *out, struct ranges *reach)
 	return each_mapping(pid, add_mapping, &reading);
 }
 
-static void note_vdso(const struct line *line, void *context)
+static void note_vdso(const struct mapping *line, void *context)
 {
 	if (strcmp(line->name, "[vdso]") == 0)
 		*(struct range *)context = (struct range){ line->start, line->end };

@@ -15,6 +15,17 @@ struct ranges {
 	size_t count, room;
 };
 
+/* One line of /proc/PID/maps: proc_pid_maps(5). */
+struct mapping {
+	uint64_t start, end, offset;
+	char permissions[5];
+	unsigned long long inode; /* 0: no file */
+	const char *name;	  /* gone after the callback */
+};
+
+/* Calls back for each mapping of a process, in address order. -1 where the process is gone. */
+int each_mapping(pid_t pid, void (*found)(const struct mapping *mapping, void *context), void *context);
+
 /* Adds a range at the end. */
 void add_range(struct ranges *ranges, uint64_t start, uint64_t end);
 

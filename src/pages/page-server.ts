@@ -8,6 +8,7 @@ import { type ServerProcess, startServerProcess } from './server-process.ts';
 
 const startMs = 10_000;
 const pauseMs = 20;
+const longestFillMs = 3_600_000;
 
 export interface PageServerOptions {
   /** The program rankshift-pages. */
@@ -27,6 +28,8 @@ export interface PageServerOptions {
 export interface PageServer {
   /** The container runs here for good: stored pages that were filled in are freed. */
   free(): void;
+  /** CRIU stands at its gate: fills in everything now, and resolves when all is there. Rejects where that fails. */
+  populate(): Promise<void>;
   /** Resolves when it has ended, however. */
   ended: Promise<void>;
 }
@@ -38,8 +41,12 @@ export async function startPageServer({ pages, store, workDir, cgroup }: PageSer
   return pageServer(server);
 }
 
-export const pageServer = ({ write, ended }: ServerProcess): PageServer => ({
+export const pageServer = ({ line, write, ended }: ServerProcess): PageServer => ({
   free: () => write('free\n'),
+  populate: async () => {
+    write('populate\n');
+    await line(/"filled"/, longestFillMs);
+  },
   ended: ended.then(() => undefined),
 });
 

@@ -16,6 +16,8 @@ int main(int argc, char **argv)
 		{ "take", "rankshift-pages take", take },
 		{ "probe", "rankshift-pages probe", probe },
 		{ "checksum", "rankshift-pages checksum", checksum },
+		{ "sum", "rankshift-pages sum", sum },
+		{ "compare", "rankshift-pages compare", compare },
 	};
 	program_name = "rankshift-pages";
 	for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {
@@ -24,5 +26,5 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	}
-	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | probe");
+	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | sum CGROUP_DIR FILE | compare CGROUP_DIR FILE | probe");
 }

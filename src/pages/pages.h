@@ -6,6 +6,8 @@ int source(int argc, char **argv);
 int store(int argc, char **argv);
 int serve(int argc, char **argv);
 int checksum(int argc, char **argv);
+int sum(int argc, char **argv);
+int compare(int argc, char **argv);
 int take(int argc, char **argv);
 int probe(int argc, char **argv);
 

@@ -1,7 +1,7 @@
 /*
  * The target's stand-in for `criu lazy-pages`: fills the processes of a restore with --lazy-pages from the store and, in
  * a post-copy, with what still comes from the source.
- * Lines on standard input: `populate` (begin to fill now; else when CRIU has finished), `free` (the container runs here
+ * Lines on standard input: `populate` (begin to fill now, and say when all is; else when CRIU has finished), `free` (the container runs here
  * for good: free what is filled). Its end is no command: a container that runs must get its pages, whoever dies.
  */
 #include "serve.h"
@@ -34,7 +34,7 @@ static struct {
 	int listener, criu; /* -1 when done with */
 	bool late;    /* pages come yet */
 	bool patient; /* it is a post-copy: a restore that broke off is waited for again */
-	bool input, finished, populating, freeing, told;
+	bool input, finished, populating, freeing, told, filled;
 	int64_t since, left; /* when filling began, when the agent left */
 	struct guarded *guarded;
 } serving = { .listener = -1, .criu = -1, .input = true };
@@ -253,6 +253,11 @@ int serve_restore(struct store_files *files, bool late, const char *work_directo
 			if (serving.since == 0)
 				serving.since = monotonic_ns();
 			fill();
+		}
+		/* CRIU stands at its gate; whoever said `populate` wants to look at the memory. */
+		if (serving.populating && !serving.finished && !serving.filled && serving.count == 0 && serving.processes > 0) {
+			serving.filled = true;
+			tell("filled");
 		}
 	}
 	while (serving.freeing && serving.files->count > 0)

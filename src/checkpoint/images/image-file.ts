@@ -6,6 +6,8 @@ import { decode, type MessageName } from './messages.ts';
 const kinds = {
   files: { magic: [0x54564319, 0x56303138], message: 'file_entry' },
   tcpStream: { magic: [0x54564319, 0x51465506], message: 'tcp_stream_entry' },
+  pstree: { magic: [0x54564319, 0x50273030], message: 'pstree_entry' },
+  core: { magic: [0x54564319, 0x55053847], message: 'core_entry' },
   stats: { magic: [0x55105940, 0x57093306], message: 'stats_entry' },
 } as const satisfies Record<string, { magic: readonly [number, number]; message: MessageName }>;
 

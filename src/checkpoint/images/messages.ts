@@ -2,7 +2,7 @@ import protobuf from 'protobufjs';
 
 /**
  * The messages of CRIU's images that Rankshift reads, with CRIU's own names and field numbers (images/*.proto of
- * CRIU 4.2: fdinfo, sk-inet, tcp-stream, stats). Fields that are not listed are skipped; enumerations are
+ * CRIU 4.2: fdinfo, sk-inet, tcp-stream, stats, pstree, core, rseq). Fields that are not listed are skipped; enumerations are
  * numbers.
  */
 const definitions = `
@@ -33,6 +33,24 @@ message tcp_stream_entry {
   required uint32 outq_len = 3;
   required uint32 outq_seq = 4;
   optional uint32 unsq_len = 12;
+}
+
+message pstree_entry {
+  required uint32 pid = 1;
+  repeated uint32 threads = 5;
+}
+
+message rseq_entry {
+  required uint64 rseq_abi_pointer = 1;
+  required uint32 rseq_abi_size = 2;
+}
+
+message thread_core_entry {
+  optional rseq_entry rseq_entry = 15;
+}
+
+message core_entry {
+  optional thread_core_entry thread_core = 5;
 }
 
 message dump_stats_entry {
@@ -68,7 +86,7 @@ message stats_entry {
 
 const { root } = protobuf.parse(definitions, { keepCase: true });
 
-export type MessageName = 'file_entry' | 'tcp_stream_entry' | 'stats_entry';
+export type MessageName = 'file_entry' | 'tcp_stream_entry' | 'stats_entry' | 'pstree_entry' | 'core_entry';
 
 /** One message as a plain object; 64-bit integers as numbers. @throws Error where the bytes are no such message. */
 export function decode(name: MessageName, bytes: Uint8Array): Record<string, unknown> {
