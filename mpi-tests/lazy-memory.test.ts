@@ -119,8 +119,9 @@ test('a page server that is killed takes the container with it, never lets it ru
   t.is(end.state, 'FAILED', job.all);
   t.regex(job.stderr, /container \d+\.1 was lost on n3/);
   t.notRegex(job.all, /VERIFICATION/);
-  const record = await untilState(cluster(), id, ['completed', 'rolled-back', 'needs-operator']);
-  t.is(record.state, 'completed');
+  const record = await untilState(cluster(), id, ['completed', 'lost', 'rolled-back', 'needs-operator']);
+  t.is(record.state, 'lost');
+  t.is(record.error?.code, 'E_LOST');
 });
 
 test('an agent that is killed while memory is filled in: the server works on, the move ends well', async (t) => {
