@@ -9,7 +9,8 @@ import { mpiCommand, mpiEnvironment } from '../container/mpi/launch-plan.ts';
 import { containerEnvironment } from '../container/mpi-environment.ts';
 import { mountRootfs } from '../container/rootfs.ts';
 import { resolveSharedPaths } from '../container/shared-paths.ts';
-import type { ContainerSpec } from '../container/spec.ts';
+import { shimFile } from '../container/shim-page.ts';
+import { type ContainerSpec, ownDirectory } from '../container/spec.ts';
 import { prepareUpper } from '../container/upper.ts';
 import type { ContainerFacts, Places } from '../migration/commands.ts';
 import { plug } from '../network/endpoint.ts';
@@ -83,6 +84,13 @@ function limitsOf({ cpus, memoryBytes }: ContainerFacts): ContainerSpec['limits'
   };
 }
 
+/** The shim comes first, so that what the image preloads comes between it and MPI. */
+function preloadOf({ shim, imageEnvironment }: ContainerFacts): string | null {
+  const ofImage = imageEnvironment.find((line) => line.startsWith('LD_PRELOAD='))?.slice('LD_PRELOAD='.length);
+  if (!shim) return null;
+  return [`${ownDirectory}/${shimFile}`, ...(ofImage ? [ofImage] : [])].join(':');
+}
+
 function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): ContainerSpec {
   const { job, index, uid, gid, user, home, groups, image, ranksPerContainer, containers, program, workDir } = facts;
   const hosts = Array.from({ length: containers }, (_, other) => {
@@ -100,7 +108,16 @@ function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): Con
     ...{ job, index, uid, gid, user, home, groups, image, hosts, limits: limitsOf(facts) },
     cwd: workDir,
     command:
-      file === undefined ? null : mpiCommand({ ...mpiOptions, starter: facts.mpiStarter, ranks, program: file, args }),
+      file === undefined
+        ? null
+        : mpiCommand({
+            ...mpiOptions,
+            starter: facts.mpiStarter,
+            ranks,
+            preload: preloadOf(facts),
+            program: file,
+            args,
+          }),
     env: containerEnvironment({
       image: facts.imageEnvironment,
       job: Object.fromEntries(pairs),

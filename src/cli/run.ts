@@ -17,6 +17,7 @@ const eventSchema = z.discriminatedUnion('type', [
 interface RunOptions {
   image?: string;
   mpi: string;
+  shim: boolean;
   ranksPerContainer?: string;
 }
 
@@ -28,6 +29,7 @@ export function runCommand(): Command {
     .argument('<program...>', 'MPI program and its arguments')
     .option('--image <name>', 'container image (default: DefaultImage of the configuration; see: rankshift image ls)')
     .option('--mpi <which>', 'openmpi, mpich, or auto: the one whose mpirun the image has', 'auto')
+    .option('--no-shim', 'ranks without the MPI shim, which keeps MPI_Wtime of MPICH right')
     .option('--ranks-per-container <k>', 'ranks per container (default: tasks per node of the job)')
     .addHelpText(
       'after',
@@ -39,7 +41,7 @@ Example: a script for sbatch
   #SBATCH --nodes=3 --ntasks-per-node=2
   rankshift run --image mpi -- ./solver input.dat`,
     )
-    .action(async (program: string[], { image, mpi, ranksPerContainer }: RunOptions) => {
+    .action(async (program: string[], { image, mpi, shim, ranksPerContainer }: RunOptions) => {
       const job = Number(process.env['SLURM_JOB_ID']);
       if (!Number.isInteger(job) || job < 1) {
         throw new RankshiftError(
@@ -60,6 +62,7 @@ Example: a script for sbatch
         ),
         ...(image === undefined ? {} : { image }),
         mpi: parseMpi(mpi),
+        ...(shim ? {} : { shim }),
         ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: parseRanks(ranksPerContainer) }),
       });
       forwardSignals(api, job);

@@ -43,7 +43,15 @@ const spec: ContainerSpec = containerSpecSchema.parse({
   home: '/home/alice',
   cwd: '/home/alice/run',
   image: 'mpi',
-  command: mpiCommand({ mpi: 'openmpi', starter: 'mpirun', hosts, ranks: 3, program: './melt', args: ['-in', 'x'] }),
+  command: mpiCommand({
+    mpi: 'openmpi',
+    starter: 'mpirun',
+    preload: null,
+    hosts,
+    ranks: 3,
+    program: './melt',
+    args: ['-in', 'x'],
+  }),
   env: { A: 'b=c' },
   hosts,
   netns: 'rs-42-0',
@@ -124,6 +132,7 @@ asRoot('the upper directory holds our files, the names and the user; the imageâ€
   const [top, middle, bottom] = [join(directory, '1'), join(directory, '2'), join(directory, '3')];
   await mkdir(binDir);
   await writeFile(join(binDir, 'rankshift-init'), 'program');
+  await writeFile(join(binDir, 'rankshift-mpi.so'), 'library');
   for (const layer of [top, middle, bottom]) await mkdir(join(layer, 'etc'), { recursive: true });
   await writeFile(join(bottom, 'etc/passwd'), 'root:x:0:0::/:/bin/sh');
   await run('mknod', [join(middle, 'etc/group'), 'c', '0', '0']);

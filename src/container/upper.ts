@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
 import { readImageFile } from './image-file.ts';
 import { isMounted, prepareContainerDir, rootfsPath, upperPath } from './rootfs.ts';
+import { newShimPage, shimFile, shimPageFile } from './shim-page.ts';
 import { type ContainerSpec, containerName, ownDirectory } from './spec.ts';
 
 export interface UpperOptions {
@@ -43,6 +44,11 @@ async function writeOwnFiles(config: Config, spec: ContainerSpec, own: string): 
   await chmod(init, 0o755);
   await rm(join(own, 'rsh'), { force: true });
   await link(init, join(own, 'rsh'));
+  await rm(join(own, shimFile), { force: true });
+  await copyFile(join(config.binDir, 'rankshift-mpi.so'), join(own, shimFile));
+  await chmod(join(own, shimFile), 0o755);
+  const ranks = spec.hosts[spec.index]?.slots ?? 1;
+  await file(join(own, shimPageFile), newShimPage(ranks), 0o600, spec.uid, spec.gid);
   const hostfile = spec.hosts.map(({ name, slots }) => `${name} slots=${slots}\n`).join('');
   await file(join(own, 'hostfile'), hostfile, 0o644);
   const hydra = spec.hosts.map(({ name, slots }) => `${name}:${slots}\n`).join('');
@@ -77,7 +83,7 @@ async function directory(path: string, mode: number, uid = 0, gid = 0): Promise<
   await chmod(path, mode);
 }
 
-async function file(path: string, content: string, mode: number, uid = 0, gid = 0): Promise<void> {
+async function file(path: string, content: string | Uint8Array, mode: number, uid = 0, gid = 0): Promise<void> {
   await rm(path, { force: true });
   await writeFile(path, content, { mode: 0o600, flag: 'wx' });
   await chown(path, uid, gid);

@@ -18,6 +18,7 @@ import { agentAddress } from './node-facts.ts';
 export const runRequestSchema = z.strictObject({
   job: z.number().int().min(1),
   image: z.string().max(255).optional(),
+  shim: z.boolean().optional(),
   mpi: mpiKindSchema.or(z.literal('auto')).optional(),
   ranksPerContainer: z.number().int().min(1).max(4096).optional(),
   program: z.array(z.string().max(131_072)).min(1).max(4096),
@@ -92,6 +93,7 @@ export async function startRun(context: ControllerContext, uid: number, request:
     layers: image.layers,
     mpi,
     mpiStarter: starter,
+    shim: request.shim ?? true,
     imageEnvironment: image.config.env,
     environment: request.environment,
     workDir: request.workDir,

@@ -54,6 +54,8 @@ export const containerFactsSchema = z.strictObject({
     .string()
     .regex(/^[a-z][a-z.]{1,31}$/)
     .default('mpirun'),
+  /** Whether ranks get the MPI shim. */
+  shim: z.boolean().default(true),
   /** Program and arguments that mpirun starts (container 0 only), or null. */
   program: z.array(z.string().max(131_072)).max(4096).nullable(),
   ranksPerContainer: z.number().int().min(1).max(4096),

@@ -19,6 +19,8 @@ export interface CommandOptions extends MpiOptions {
   /** Name of the program in the image's PATH that starts ranks, `mpirun` or another (`find-mpi.ts`). */
   starter: string;
   ranks: number;
+  /** LD_PRELOAD of the ranks; null for none. */
+  preload: string | null;
   program: string;
   args: readonly string[];
 }

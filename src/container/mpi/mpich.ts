@@ -1,12 +1,13 @@
 import { ownDirectory } from '../spec.ts';
 import type { CommandOptions } from './launch-plan.ts';
 
-export function mpichCommand({ starter, ranks, program, args }: CommandOptions): string[] {
+export function mpichCommand({ starter, ranks, preload, program, args }: CommandOptions): string[] {
   return [
     starter,
     // Not Slurm, which hydra looks for in the environment: hosts come from our file, daemons from our PID 1.
     ...['-rmk', 'user', '-launcher', 'ssh', '-launcher-exec', `${ownDirectory}/rsh`],
     ...['-f', `${ownDirectory}/hostfile.hydra`, '-n', String(ranks), '-bind-to', 'none'],
+    ...(preload === null ? [] : ['-genv', 'LD_PRELOAD', preload]),
     program,
     ...args,
   ];

@@ -1,7 +1,7 @@
 import { ownDirectory } from '../spec.ts';
 import type { CommandOptions, MpiOptions } from './launch-plan.ts';
 
-export function openMpiCommand({ starter, ranks, program, args }: CommandOptions): string[] {
+export function openMpiCommand({ starter, ranks, preload, program, args }: CommandOptions): string[] {
   const hostfile = `${ownDirectory}/hostfile`;
   // --leave-session-attached: otherwise a second prted waits in every container for the whole job.
   return [
@@ -13,6 +13,7 @@ export function openMpiCommand({ starter, ranks, program, args }: CommandOptions
     String(ranks),
     '--bind-to',
     'none',
+    ...(preload === null ? [] : ['-x', `LD_PRELOAD=${preload}`]),
     program,
     ...args,
   ];
