@@ -2,12 +2,14 @@ import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { type Config, containerDir } from '../config.ts';
 import { nodeControllers, writeBundle } from '../container/bundle.ts';
-import { cgroupPath } from '../container/find-init.ts';
+import { cgroupDirectory, cgroupPath } from '../container/find-init.ts';
 import { layerPath } from '../container/images/store.ts';
+import { makeLimitedCgroup } from '../container/limited-cgroup.ts';
 import { ownLimits } from '../container/limits.ts';
 import { mpiCommand, mpiEnvironment } from '../container/mpi/launch-plan.ts';
 import { containerEnvironment } from '../container/mpi-environment.ts';
 import { mountRootfs } from '../container/rootfs.ts';
+import { runcId } from '../container/runtime.ts';
 import { resolveSharedPaths } from '../container/shared-paths.ts';
 import { shimFile } from '../container/shim-page.ts';
 import { type ContainerSpec, ownDirectory } from '../container/spec.ts';
@@ -19,9 +21,6 @@ import { ensureOverlay } from '../network/overlay.ts';
 import { setPeers } from '../network/repoint.ts';
 import type { AgentContext } from './context.ts';
 
-/** The file with CRIU's options for one container: none for a dump, the gate for a restore. */
-export const criuConfigFile = (config: Config, container: string) => join(containerDir(config, container), 'criu.conf');
-
 /** Writes runc's bundle; the same on every node. */
 export async function buildBundle(context: AgentContext, facts: ContainerFacts): Promise<void> {
   const { config } = context;
@@ -29,7 +28,6 @@ export async function buildBundle(context: AgentContext, facts: ContainerFacts):
   await writeBundle(containerDir(config, facts.id), specOf(context, facts), {
     controllers,
     sharedPaths,
-    annotations: { 'org.criu.config': criuConfigFile(config, facts.id) },
   });
 }
 
@@ -40,6 +38,12 @@ export async function buildUpper(context: AgentContext, facts: ContainerFacts): 
     containerDir: directory,
     layers: layersOf(context.config, facts),
   });
+}
+
+/** The container's cgroup with its limits, before it comes. */
+export async function makeCgroup({ config }: AgentContext, { id, job, index }: ContainerFacts): Promise<void> {
+  const bundle = join(containerDir(config, id), 'bundle');
+  await makeLimitedCgroup(config, runcId(job, index), await cgroupDirectory(job, index), bundle);
 }
 
 export async function mountContainer(config: Config, facts: ContainerFacts): Promise<void> {

@@ -1,10 +1,9 @@
-import { writeCriuConfig } from '../checkpoint/restore.ts';
 import { containerDir } from '../config.ts';
 import { createAndStart, runcId } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ContainerFacts, Places } from '../migration/commands.ts';
 import { breakpoint } from '../process/breakpoint.ts';
-import { buildBundle, buildNetwork, buildUpper, criuConfigFile, mountContainer } from './build-container.ts';
+import { buildBundle, buildNetwork, buildUpper, mountContainer } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, writeLocalContainer } from './files.ts';
 import { removeContainer } from './remove-container.ts';
@@ -20,7 +19,6 @@ export async function launch(context: AgentContext, facts: ContainerFacts, place
     await buildUpper(context, facts);
     await mountContainer(config, facts);
     await buildBundle(context, facts);
-    await writeCriuConfig(criuConfigFile(config, id), null);
     await createAndStart(config, runcId(facts.job, facts.index), containerDir(config, id));
     await breakpoint(config, 'launch-started');
     await writeLocalContainer(config, { facts, epoch: 1 });

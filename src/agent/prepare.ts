@@ -5,7 +5,7 @@ import { prepareContainerDir } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, CommandPayload, ContainerFacts } from '../migration/commands.ts';
 import { breakpoint } from '../process/breakpoint.ts';
-import { buildBundle, buildNetwork } from './build-container.ts';
+import { buildBundle, buildNetwork, makeCgroup } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
 import { readLocalContainer, writeRole } from './files.ts';
@@ -59,6 +59,7 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
   await prepareContainerDir(containerDir(config, facts.id));
   await buildNetwork(context, facts, places, true);
   await buildBundle(context, facts);
+  await makeCgroup(context, facts);
   await makeGate(migrationDir(config, migration), nodeProgramOf(config));
   await breakpoint(config, 'target-prepared');
 }

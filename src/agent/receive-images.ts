@@ -1,11 +1,12 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Channel } from '../channel/channel.ts';
 import { RankshiftError } from '../errors.ts';
 
 /**
- * Writes the announced images from the bulk bytes that follow, each in its turn.
+ * Writes the announced images from the bulk bytes that follow, each in its turn; without leaving this thread, as in
+ * sendImages: the directory lies in memory.
  * @throws RankshiftError E_LINK where fewer or more bytes come than were announced; what the file system says.
  */
 export async function receiveImages(
@@ -20,7 +21,7 @@ export async function receiveImages(
 class ImageSink extends Writable {
   readonly #directory: string;
   readonly #files: { name: string; size: number }[];
-  #open: FileHandle | null = null;
+  #open: number | null = null;
   #left = 0;
 
   constructor(directory: string, files: readonly { name: string; size: number }[]) {
@@ -30,45 +31,58 @@ class ImageSink extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#take(chunk).then(() => done(), done);
+    this.#attempt(() => this.#take(chunk), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#finish().then(() => done(), done);
+    this.#attempt(() => {
+      this.#advance();
+      if (this.#left > 0) throw new RankshiftError('E_LINK', 'fewer bytes of images came than were announced');
+    }, done);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const open = this.#open;
-    this.#open = null;
-    void (open?.close() ?? Promise.resolve()).then(() => done(error), done);
+    this.#attempt(
+      () => this.#close(),
+      (failure) => done(error ?? failure),
+    );
   }
 
-  async #take(chunk: Buffer): Promise<void> {
+  #attempt(work: () => void, done: (error?: Error | null) => void): void {
+    try {
+      work();
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    done();
+  }
+
+  #take(chunk: Buffer): void {
     let rest = chunk;
     while (rest.length > 0) {
-      await this.#advance();
+      this.#advance();
       if (this.#open === null) throw new RankshiftError('E_LINK', 'more bytes of images came than were announced');
-      const part = rest.subarray(0, this.#left);
-      await this.#open.write(part);
-      this.#left -= part.length;
-      rest = rest.subarray(part.length);
+      const written = writeSync(this.#open, rest, 0, Math.min(rest.length, this.#left));
+      this.#left -= written;
+      rest = rest.subarray(written);
     }
   }
 
   /** Opens the next file as long as the current one is complete. */
-  async #advance(): Promise<void> {
+  #advance(): void {
     while (this.#left === 0) {
-      await this.#open?.close();
-      this.#open = null;
+      this.#close();
       const next = this.#files.shift();
       if (next === undefined) return;
-      this.#open = await open(join(this.#directory, next.name), 'wx', 0o600);
+      this.#open = openSync(join(this.#directory, next.name), 'wx', 0o600);
       this.#left = next.size;
     }
   }
 
-  async #finish(): Promise<void> {
-    await this.#advance();
-    if (this.#left > 0) throw new RankshiftError('E_LINK', 'fewer bytes of images came than were announced');
+  #close(): void {
+    const open = this.#open;
+    this.#open = null;
+    if (open !== null) closeSync(open);
   }
 }

@@ -1,13 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { decideGate, gateLog, gateScript, makeGate, untilGate } from '../checkpoint/gate.ts';
+import type { ArmedCriu } from '../checkpoint/dump.ts';
+import { readRestoreExternals } from '../checkpoint/externals.ts';
+import { decideGate, gateLog, makeGate, untilGate } from '../checkpoint/gate.ts';
 import { readStats } from '../checkpoint/images/stats.ts';
 import { wakeList } from '../checkpoint/images/tcp-streams.ts';
-import { dropTimeImages, restore, writeCriuConfig } from '../checkpoint/restore.ts';
+import { armRestore, type ClockOffsets, dropTimeImages } from '../checkpoint/restore.ts';
 import { containerDir, migrationDir } from '../config.ts';
 import { cgroupDirectory } from '../container/find-init.ts';
-import { deleteContainer, killContainer, runcId, runcRoot } from '../container/runtime.ts';
+import { rootfsPath } from '../container/rootfs.ts';
+import { deleteContainer, killContainer, runcId } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { Verified } from '../migration/record.ts';
 import { armBatch } from '../network/batch.ts';
@@ -25,7 +28,7 @@ import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { run } from '../process/run.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
-import { criuConfigFile } from './build-container.ts';
+import { makeCgroup } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { type Role, writeLocalContainer } from './files.ts';
 import { imageDirOf, nodeProgramOf, pagesProgramOf, storeDirOf, workDirOf } from './local-handle.ts';
@@ -46,10 +49,13 @@ export class Restoration {
   readonly directory: string;
   readonly identity: ReturnType<typeof overlayIdentity>;
   #ended: Promise<void> = Promise.resolve();
-  /** Waits for the commit, started while CRIU restores. */
+  /** Waits for the images. */
+  #criu: ArmedCriu<[ClockOffsets]> | null = null;
+  /** Waits for the commit. */
   #release: Armed | null = null;
   #pages: PageServer | null = null;
   #verified: Verified | null = null;
+  #serving: Promise<void> | null = null;
 
   constructor(context: AgentContext, role: Role, timeline: Timeline) {
     this.context = context;
@@ -60,49 +66,65 @@ export class Restoration {
     this.identity = overlayIdentity(role.facts.job, role.facts.index, context.config);
   }
 
+  /** Before the freeze: CRIU is started as far as it goes without images, in a process that waits. */
+  async arm(): Promise<void> {
+    const { config } = this.context;
+    const { facts, container, migration, lazy } = this.role;
+    await makeCgroup(this.context, facts);
+    await makeGate(this.directory, nodeProgramOf(config));
+    this.#criu?.drop();
+    this.#criu = armRestore({
+      criu: config.criuPath,
+      nodeProgram: nodeProgramOf(config),
+      rootfs: rootfsPath(containerDir(config, container)),
+      cgroup: await cgroupDirectory(facts.job, facts.index),
+      netns: join('/run/netns', this.identity.netns),
+      externals: await readRestoreExternals(join(containerDir(config, container), 'bundle')),
+      directory: this.directory,
+      imageDir: imageDirOf(config, migration),
+      workDir: workDirOf(config, migration),
+      lazy,
+    });
+    this.#release ??= armBatch('bridge');
+  }
+
   /** Restores until CRIU stands at its gate: complete, stopped, network locked and held. */
   async toGate(role: Role, server: PageServer | null = null): Promise<void> {
-    const { config } = this.context;
-    const { clock, container } = role;
+    const { clock } = role;
     this.role = role;
     if (clock === null) throw new Error('the clock offsets are missing');
-    const imageDir = imageDirOf(config, role.migration);
-    const nodeProgram = nodeProgramOf(config);
+    const imageDir = imageDirOf(this.context.config, role.migration);
     await this.timeline.span('restore set-up', async () => {
       if (server !== null) this.#pages = server;
-      else if (role.lazy) await this.#servePages();
-      await dropTimeImages(imageDir);
-      if (config.wake) {
-        await writeFile(join(this.directory, 'wake.list'), await wakeList(imageDir));
-        await writeFile(join(this.directory, 'wake.netns'), join('/run/netns', this.identity.netns));
-      }
-      await makeGate(this.directory, nodeProgram);
-      await writeCriuConfig(criuConfigFile(config, container), gateScript(this.directory));
+      if (this.#criu === null) await this.arm();
+      const served = role.lazy && server === null ? this.servePages() : undefined;
+      await Promise.all([served, dropTimeImages(imageDir)]);
     });
     await this.timeline.span('restore', async () => {
-      this.#ended = restore({
-        runc: config.runcPath,
-        runcRoot: runcRoot(config),
-        nodeProgram,
-        runcId: this.runcId,
-        bundle: join(containerDir(config, container), 'bundle'),
-        imageDir,
-        workDir: workDirOf(config, role.migration),
-        monotonicNs: BigInt(clock.monotonicNs),
-        boottimeNs: BigInt(clock.boottimeNs),
-        lazy: role.lazy,
-        log: ({ argv, ms, exitCode }) => this.context.log.debug({ argv, ms, exitCode }, 'restore'),
-      });
-      this.#release = armBatch('bridge');
-      await untilGate(this.directory, this.#ended).catch((error: unknown) => {
-        this.#release?.drop();
-        throw error;
-      });
+      this.#ended = this.#criu?.fire(offsetsOf(clock)) ?? Promise.reject(new Error('not armed'));
+      this.#ended.catch(() => undefined);
+      this.#criu = null;
+      // Looked at by CRIU's script behind the gate only.
+      const wake = this.#writeWakeList(imageDir);
+      wake.catch(() => undefined);
+      await untilGate(this.directory, this.#ended);
+      await wake;
     });
   }
 
-  /** Takes the place of CRIU's lazy-pages daemon; it works on when this agent dies. */
-  async #servePages(): Promise<void> {
+  async #writeWakeList(imageDir: string): Promise<void> {
+    if (!this.context.config.wake) return;
+    await writeFile(join(this.directory, 'wake.list'), await wakeList(imageDir));
+    await writeFile(join(this.directory, 'wake.netns'), join('/run/netns', this.identity.netns));
+  }
+
+  /** Takes the place of CRIU's lazy-pages daemon as soon as all pages are here; it works on when this agent dies. */
+  servePages(): Promise<void> {
+    this.#serving ??= this.#startServer();
+    return this.#serving;
+  }
+
+  async #startServer(): Promise<void> {
     const { config } = this.context;
     const { migration, facts, postCopy } = this.role;
     if (postCopy && !storeIsWhole(storeDirOf(config, migration))) {
@@ -130,7 +152,9 @@ export class Restoration {
 
   /** After the commit: the port first, since CRIU's own lock still stands before the sockets, then the gate. */
   async open(): Promise<void> {
-    const released = this.timeline.span('release', () => release(this.identity, this.#release ?? undefined));
+    const armed = this.#release ?? undefined;
+    this.#release = null;
+    const released = this.timeline.span('release', () => release(this.identity, armed));
     await decideGate(this.directory, 'open');
     this.timeline.mark('gate opened');
     await released;
@@ -168,7 +192,9 @@ export class Restoration {
 
   /** Before the commit: nothing of the copy stays. The caller has refused the gate. */
   async abandon(): Promise<void> {
+    this.#criu?.drop();
     this.#release?.drop();
+    await this.#serving?.catch(() => undefined);
     await this.#ended.catch(() => undefined);
     await this.#destroy({ keepServer: false });
   }
@@ -182,6 +208,7 @@ export class Restoration {
     const { job, index } = this.role.facts;
     await killContainer(config, this.runcId, await cgroupDirectory(job, index));
     if (!keepServer) await killPageServers(workDirOf(config, this.role.migration));
+    this.#serving = null;
     await deleteContainer(config, this.runcId);
   }
 
@@ -214,4 +241,8 @@ export class Restoration {
     await this.toGate(this.role);
     await this.open();
   }
+}
+
+function offsetsOf({ monotonicNs, boottimeNs }: NonNullable<Role['clock']>): ClockOffsets {
+  return { monotonicNs: BigInt(monotonicNs), boottimeNs: BigInt(boottimeNs) };
 }

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import type { Envelope } from '../channel/envelope.ts';
-import { dump } from '../checkpoint/dump.ts';
+import { type ArmedCriu, armDump } from '../checkpoint/dump.ts';
 import { restartableAreas } from '../checkpoint/images/restartable-areas.ts';
-import { writeCriuConfig } from '../checkpoint/restore.ts';
 import { freeze } from '../container/runtime.ts';
 import { packUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
@@ -17,7 +16,6 @@ import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
 import { Timeline } from '../telemetry/timeline.ts';
-import { criuConfigFile } from './build-container.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
@@ -101,7 +99,7 @@ class SourceRun {
   #copiedBytes = 0;
   #endCopy: () => void = () => undefined;
   /** Programs that wait for the freeze. */
-  #armed: { drain: Armed; hold: Armed } | null = null;
+  #armed: { drain: Armed; hold: Armed; dump: ArmedCriu<[]> } | null = null;
 
   constructor(context: AgentContext, order: SwitchOrder, timeline: Timeline, handle: LocalHandle) {
     this.context = context;
@@ -127,6 +125,7 @@ class SourceRun {
     this.#endCopy();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
+    this.#armed?.dump.drop();
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
     await this.#dumped?.catch(() => undefined);
     // A refusal is the target's word that it will never commit; anything else the record decides.
@@ -170,8 +169,7 @@ class SourceRun {
     if (live) await this.copy(rounds, link);
     if (!live || !order.lazy) await timeline.span('reserve', () => link.race(reserve()));
     this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
-    await writeCriuConfig(criuConfigFile(context.config, order.container), null);
-    this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip') };
+    this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip'), dump: this.#armDump() };
     await this.#breakpoint('before-freeze');
   }
 
@@ -204,7 +202,7 @@ class SourceRun {
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
-        this.dumpAndSend(memory),
+        this.dumpAndSend(memory, armed.dump),
       ]),
     );
     await this.#breakpoint('dumped');
@@ -220,18 +218,21 @@ class SourceRun {
     await this.#breakpoint('sent');
   }
 
-  /** CRIU writes into the memory file system here, and what it has written goes to the target meanwhile. */
-  async dumpAndSend(memory: MemoryStream): Promise<number> {
-    const { context, handle, order, timeline } = this;
+  #armDump(): ArmedCriu<[]> {
+    const { context, handle, order } = this;
     const { cgroup, rootfs, externals, initPid, nodeProgram } = handle;
     const [imageDir, workDir] = [handle.imageDir(order.migration), handle.workDir(order.migration)];
     const criu = context.config.criuPath;
-    this.#dumped = timeline.span('dump', () =>
-      dump({
-        ...{ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir },
-        ...{ lazy: order.lazy, parent: memory.parent() },
-      }),
-    );
+    return armDump({
+      ...{ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir },
+      ...{ lazy: order.lazy, parent: this.#memory?.parent() ?? null },
+    });
+  }
+
+  /** CRIU writes into the memory file system here, and what it has written goes to the target meanwhile. */
+  async dumpAndSend(memory: MemoryStream, dump: ArmedCriu<[]>): Promise<number> {
+    const { timeline } = this;
+    this.#dumped = timeline.span('dump', () => dump.fire());
     const dumped = this.#dumped;
     const [sent] = await Promise.all([timeline.span('pages', () => this.sendRest(memory, dumped)), dumped]);
     return sent + this.#copiedBytes;

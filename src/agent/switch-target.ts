@@ -45,6 +45,8 @@ export async function switchTarget(
   const directory = migrationDir(config, order.migration);
   const restoration = new Restoration(context, role, timeline);
   try {
+    await restoration.arm();
+    if (role.lazy && !role.postCopy) session.pagesDone.then(() => restoration.servePages()).catch(() => undefined);
     const { clock, server } = await receive(context, channel, order, session);
     timeline.mark('all received');
     await breakpoint(config, 'target-received');

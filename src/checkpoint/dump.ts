@@ -1,8 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
+import { armToEnd, thirdDescriptor } from '../process/armed-to-end.ts';
 import { lastLines } from '../process/run.ts';
-import { closedSocket, runToItsEnd } from '../process/spawn.ts';
 import type { Externals } from './externals.ts';
 import { readCriuLogErrors } from './images/log.ts';
 
@@ -24,38 +24,48 @@ export interface DumpOptions {
   parent: string | null;
 }
 
+/** A dump or a restore whose program waits for its word: what can be done before the freeze is done. */
+export interface ArmedCriu<Word extends unknown[]> {
+  /** @throws RankshiftError E_CRIU with CRIU's last error lines. Once only. */
+  fire(...word: Word): Promise<void>;
+  /** Lets it go; nothing after fire. */
+  drop(): void;
+}
+
 /**
- * Dumps a frozen container with CRIU into `imageDir`. `--leave-running`: whatever happens, CRIU leaves the container as
- * it found it, frozen in its cgroup. CRIU is driven without runc, which would start it three times (version, features,
- * dump) inside the freeze; the options are those of runc's libcontainer (criu_linux.go), so that `runc restore` takes the
- * images. It runs inside the container's own time namespace, so that it takes that for its own and the image holds clock
- * offsets in timens-0.img, which the restore leaves out (docs/field-notes.md, "Clocks"). It is never killed: a CRIU that
- * dies in the middle leaves its parasite code in the ranks.
- * @throws RankshiftError E_CRIU with CRIU's last error lines.
+ * Dumps a frozen container with CRIU into `imageDir`, when fired. `--leave-running`: whatever happens, CRIU leaves the
+ * container as it found it, frozen in its cgroup. CRIU is driven without runc (docs/downtime.md). It runs inside the
+ * container's own time namespace, so that it takes that for its own and the image holds clock offsets in timens-0.img,
+ * which the restore leaves out (docs/field-notes.md, "Clocks"). It is never killed: a CRIU that dies in the middle leaves
+ * its parasite code in the ranks.
  */
-export async function dump(options: DumpOptions): Promise<void> {
+export function armDump(options: DumpOptions): ArmedCriu<[]> {
   const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy, parent } = options;
   const args = [
-    ...['timens', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
+    ...['timens', '--armed', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
     ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'dump.log', '-v2', '--root', rootfs],
     ...['--leave-running', '--tcp-established', '--file-locks'],
     ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip', '--display-stats'],
     // CRIU's page server finds its client gone at once, which ends the dump well: all is there but those pages.
-    ...(lazy ? ['--lazy-pages', '--ps-socket', String(closedSocket)] : []),
+    ...(lazy ? ['--lazy-pages', '--ps-socket', String(thirdDescriptor)] : []),
     ...(parent === null ? [] : ['--track-mem', '--prev-images-dir', parent]),
     ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
   ];
-  const exitCode = await runToItsEnd(nodeProgram, args, join(workDir, 'criu-dump.err'), { closedSocket: lazy });
-  if (exitCode !== 0) throw await criuError('dump', workDir);
-  // `runc restore` wants to know what PID 1 had as standard streams outside: nothing, ours are inside (PID 1's files).
-  await writeFile(join(imageDir, 'descriptors.json'), JSON.stringify(['/dev/null', '/dev/null', '/dev/null']));
+  const armed = armToEnd(nodeProgram, args, join(workDir, 'criu-dump.err'), {
+    third: lazy ? 'closed socket' : undefined,
+  });
+  return {
+    fire: async () => {
+      if ((await armed.fire('now')) !== 0) throw await criuError('dump', workDir);
+    },
+    drop: () => armed.drop(),
+  };
 }
 
-/** E_CRIU with the reason out of CRIU's log, or of what CRIU or runc said where there is none. */
+/** E_CRIU with the reason out of CRIU's log, or of what else was said where there is none. */
 export async function criuError(what: 'dump' | 'pre-dump' | 'restore', workDir: string): Promise<RankshiftError> {
   const ofCriu = await readCriuLogErrors(join(workDir, `${what}.log`)).catch(() => []);
-  const other = what === 'restore' ? 'runc-restore.log' : `criu-${what}.err`;
-  const ofOther = lastLines(await readFile(join(workDir, other), 'utf8').catch(() => ''), 3);
+  const ofOther = lastLines(await readFile(join(workDir, `criu-${what}.err`), 'utf8').catch(() => ''), 3);
   const lines = ofCriu.length > 0 ? ofCriu : ofOther;
   const reason = lines[0] ?? `no reason in ${workDir}`;
   // What is full at a dump is the source; its images lie in its own memory.

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { runToItsEnd } from '../process/spawn.ts';
+import { armToEnd } from '../process/armed-to-end.ts';
 import { criuError, type DumpOptions } from './dump.ts';
 import { readStats } from './images/stats.ts';
 
@@ -28,7 +28,7 @@ export async function preDump(options: PreDumpOptions): Promise<{ frozenUs: numb
     ...['--freeze-cgroup', cgroup, '--manage-cgroups=ignore', '--network-lock', 'skip', '--display-stats'],
     ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
   ];
-  const exitCode = await runToItsEnd(nodeProgram, args, join(workDir, 'criu-pre-dump.err'));
+  const exitCode = await armToEnd(nodeProgram, args, join(workDir, 'criu-pre-dump.err')).fire('');
   if (exitCode !== 0) throw await criuError('pre-dump', workDir);
   const { frozenUs = 0 } = await readStats(workDir).catch(() => ({ frozenUs: 0 }));
   return { frozenUs };

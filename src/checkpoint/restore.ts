@@ -1,73 +1,70 @@
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type RunOptions, run } from '../process/run.ts';
-import { criuError } from './dump.ts';
+import { armToEnd, thirdDescriptor } from '../process/armed-to-end.ts';
+import { type ArmedCriu, criuError } from './dump.ts';
+import type { Externals } from './externals.ts';
+import { gateScript } from './gate.ts';
 
 export interface RestoreOptions {
-  runc: string;
-  runcRoot: string;
+  criu: string;
   /** The static program rankshift-node. */
   nodeProgram: string;
-  runcId: string;
-  bundle: string;
+  rootfs: string;
+  /** The container's cgroup directory, with its limits: CRIU goes there first, and all that it restores is born there. */
+  cgroup: string;
+  /** Path of the network namespace. */
+  netns: string;
+  /** readRestoreExternals */
+  externals: Externals;
+  /** With the gate (gate.ts). */
+  directory: string;
   imageDir: string;
   workDir: string;
-  /** Clocks of the restored container against this node's, nanoseconds. */
-  monotonicNs: bigint;
-  boottimeNs: bigint;
-  /** A page server listens in `workDir` (src/pages/page-server.ts). */
+  /** A page server listens in `workDir` (src/pages/page-server.ts) when this is fired. */
   lazy: boolean;
-  log?: RunOptions['log'];
 }
 
-const longestMs = 600_000;
+/** Clocks of the restored container against this node's, nanoseconds. */
+export interface ClockOffsets {
+  monotonicNs: bigint;
+  boottimeNs: bigint;
+}
 
 /**
- * Restores a container with `runc restore` inside a fresh time namespace. Returns when the container runs; until the
- * gate (see gate.ts) is opened it stands, fully restored, before its first instruction.
- * @throws RankshiftError E_CRIU with CRIU's last error lines; E_TARGET_FULL where memory or space ran out.
+ * Restores a container inside a fresh time namespace, when fired. That ends when the container runs; until the gate is
+ * opened it stands, fully restored, before its first instruction. CRIU is driven without runc (docs/downtime.md), with
+ * the options that runc would give it (libcontainer, criu_linux.go). CRIU locks no network: the container's port is held
+ * from before the dump until the gate opens, which is airtight, and putting nftables up and down costs 50 ms of the
+ * freeze on either side (synchronize_rcu).
  */
-export async function restore(options: RestoreOptions): Promise<void> {
-  const { runc, runcRoot, nodeProgram, runcId, bundle, imageDir, workDir, monotonicNs, boottimeNs, lazy, log } =
-    options;
+export function armRestore(options: RestoreOptions): ArmedCriu<[ClockOffsets]> {
+  const { criu, nodeProgram, rootfs, cgroup, netns, externals, directory, imageDir, workDir, lazy } = options;
   const args = [
-    ...['timens', '--monotonic-ns', String(monotonicNs), '--boottime-ns', String(boottimeNs), '--'],
-    ...[
-      runc,
-      '--root',
-      runcRoot,
-      '--log',
-      join(workDir, 'runc-restore.log'),
-      'restore',
-      '--detach',
-      '--bundle',
-      bundle,
-    ],
-    ...['--image-path', imageDir, '--work-path', workDir, '--tcp-established', '--file-locks'],
+    ...['timens', '--armed', '--cgroup', cgroup, '--', criu, 'restore', '--restore-detached'],
+    ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'restore.log', '-v2', '--root', rootfs],
+    ...['--tcp-established', '--file-locks', '--manage-cgroups=ignore', '--network-lock', 'skip', '--display-stats'],
+    ...['--action-script', gateScript(directory)],
+    ...['--inherit-fd', `fd[${thirdDescriptor}]:extRootNetNS`],
     ...(lazy ? ['--lazy-pages'] : []),
-    ...['--manage-cgroups-mode', 'soft', runcId],
+    ...externals.flatMap(({ key, value }) => ['--external', `${key}:${value}`]),
   ];
-  const result = await run(nodeProgram, args, {
-    allow: 'any',
-    outlive: true,
-    timeoutMs: longestMs,
-    ...(log === undefined ? {} : { log }),
-  });
-  if (result.exitCode !== 0) throw await criuError('restore', workDir);
+  const third = openSync(netns, 'r');
+  try {
+    const armed = armToEnd(nodeProgram, args, join(workDir, 'criu-restore.err'), { third });
+    return {
+      fire: async ({ monotonicNs, boottimeNs }) => {
+        if ((await armed.fire(`${monotonicNs} ${boottimeNs}`)) !== 0) throw await criuError('restore', workDir);
+      },
+      drop: () => armed.drop(),
+    };
+  } finally {
+    closeSync(third);
+  }
 }
 
 /** Leaves the clock offsets out of the images: the namespace made for the restore has the right ones. */
 export async function dropTimeImages(imageDir: string): Promise<void> {
   const names = await readdir(imageDir);
   await Promise.all(names.filter((name) => /^timens-\d+\.img$/.test(name)).map((name) => rm(join(imageDir, name))));
-}
-
-/**
- * CRIU's configuration for one container, named by the annotation org.criu.config in its bundle. CRIU locks no network:
- * the container's port is held from before the dump until the gate opens, which is airtight, and putting nftables up and
- * down costs 50 ms of the freeze on either side (synchronize_rcu).
- */
-export async function writeCriuConfig(file: string, actionScript: string | null): Promise<void> {
-  const lines = ['network-lock skip', ...(actionScript === null ? [] : [`action-script ${actionScript}`])];
-  await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 });
 }

@@ -7,8 +7,6 @@ export interface BundleOptions {
   controllers: readonly string[];
   /** Shared directories as resolveSharedPaths found them on this node. */
   sharedPaths: readonly string[];
-  /** For example `org.criu.config`: a file with further options of CRIU. */
-  annotations?: Record<string, string>;
 }
 
 /** Size of /dev/shm where the job sets none; Open MPI's shared-memory transport keeps its segments there. */
@@ -70,7 +68,6 @@ export function bundleConfig(spec: ContainerSpec, options: BundleOptions): Recor
     root: { path: 'rootfs', readonly: false },
     hostname: containerName(spec.index),
     mounts: [...ownMounts(spec), ...options.sharedPaths.map(sharedMount)],
-    annotations: options.annotations ?? {},
     linux: {
       // No user namespace: CRIU restores the job's ids as they are. No time namespace: the agent makes it at a move.
       namespaces: [

@@ -68,10 +68,9 @@ test('a specification that would break a table of the container is refused', (t)
 });
 
 test('the bundle runs PID 1 as the user, without capabilities, in the given namespaces', async (t) => {
-  const config = bundleConfig(spec, { controllers: ['cpu'], sharedPaths: ['/home'], annotations: { a: 'b' } });
+  const config = bundleConfig(spec, { controllers: ['cpu'], sharedPaths: ['/home'] });
   t.like(config, {
     hostname: 'c0',
-    annotations: { a: 'b' },
     process: {
       user: { uid: 4321, gid: 4322, additionalGids: [4322, 100] },
       noNewPrivileges: true,

@@ -17,8 +17,8 @@ struct offsets {
 
 static _Noreturn void usage(void)
 {
-	fail(2, "usage: rankshift-node timens --monotonic-ns N [--boottime-ns N] -- PROGRAM ARGS...\n"
-		"       rankshift-node timens --join PID -- PROGRAM ARGS...\n"
+	fail(2, "usage: rankshift-node timens [--armed] [--cgroup DIR] [--monotonic-ns N] [--boottime-ns N] -- PROGRAM ARGS...\n"
+		"       rankshift-node timens [--armed] --join PID -- PROGRAM ARGS...\n"
 		"       rankshift-node timens --show PID");
 }
 
@@ -79,42 +79,93 @@ static int show(const char *pid)
 	return 0;
 }
 
-int timens(int argc, char **argv)
+/* Started ahead of time: the work begins with a line on standard input, which is /dev/null from then on. */
+static void await_line(char *line, size_t size)
+{
+	size_t length = 0;
+	while (length < size - 1) {
+		if (read(0, &line[length], 1) != 1)
+			fail(1, "not needed");
+		if (line[length] == '\n')
+			break;
+		length++;
+	}
+	line[length] = '\0';
+	int null = open("/dev/null", O_RDONLY);
+	if (null < 0 || dup2(null, 0) < 0)
+		fail(1, "cannot open /dev/null: %s", strerror(errno));
+	if (null > 0)
+		close(null);
+}
+
+static void enter_cgroup(const char *directory)
+{
+	char file[4096];
+	snprintf(file, sizeof file, "%s/cgroup.procs", directory);
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		fail(1, "cannot enter the cgroup %s: %s", directory, strerror(errno));
+	close(fd);
+}
+
+static int64_t nanoseconds(const char *text)
 {
 	const int64_t most = INT64_MAX / 4;
-	int64_t monotonic_ns = 0, boottime_ns = 0, pid;
-	int given = 0, i = 1;
-	char file[64];
-	if (argc >= 3 && (strcmp(argv[1], "--show") == 0 || strcmp(argv[1], "--join") == 0)) {
-		if (parse_number(argv[2], 1, INT32_MAX, &pid) < 0)
-			fail(2, "not a process id: %s", argv[2]);
-		if (strcmp(argv[1], "--show") == 0) {
-			if (argc != 3)
-				usage();
-			return show(argv[2]);
-		}
-		snprintf(file, sizeof file, "/proc/%s/ns/time", argv[2]);
-		given = 1;
-		i = 3;
-	} else {
-		file[0] = '\0';
-		for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
-			int64_t *value = NULL;
-			if (strcmp(argv[i], "--monotonic-ns") == 0) {
-				value = &monotonic_ns;
-				given = 1;
-			} else if (strcmp(argv[i], "--boottime-ns") == 0) {
-				value = &boottime_ns;
-			} else {
-				usage();
-			}
-			if (parse_number(argv[i + 1], -most, most, value) < 0)
-				fail(2, "not a number of nanoseconds: %s", argv[i + 1]);
-		}
+	int64_t value;
+	if (text == NULL || parse_number(text, -most, most, &value) < 0)
+		fail(2, "not a number of nanoseconds: %s", text == NULL ? "" : text);
+	return value;
+}
+
+static int64_t process_id(const char *text)
+{
+	int64_t value;
+	if (parse_number(text, 1, INT32_MAX, &value) < 0)
+		fail(2, "not a process id: %s", text);
+	return value;
+}
+
+int timens(int argc, char **argv)
+{
+	int64_t monotonic_ns = 0, boottime_ns = 0;
+	int armed = 0, given = 0, i = 1;
+	const char *cgroup = NULL;
+	char file[64] = "", line[64] = "";
+	if (argc == 3 && strcmp(argv[1], "--show") == 0) {
+		process_id(argv[2]);
+		return show(argv[2]);
 	}
-	if (!given || i + 1 >= argc || strcmp(argv[i], "--") != 0)
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--armed") == 0) {
+			armed = 1;
+			continue;
+		}
+		if (i + 1 >= argc)
+			usage();
+		const char *name = argv[i++];
+		if (strcmp(name, "--cgroup") == 0)
+			cgroup = argv[i];
+		else if (strcmp(name, "--join") == 0)
+			snprintf(file, sizeof file, "/proc/%d/ns/time", (int)process_id(argv[i]));
+		else if (strcmp(name, "--monotonic-ns") == 0)
+			monotonic_ns = nanoseconds(argv[i]), given = 1;
+		else if (strcmp(name, "--boottime-ns") == 0)
+			boottime_ns = nanoseconds(argv[i]);
+		else
+			usage();
+	}
+	int joins = file[0] != '\0';
+	if (i + 1 >= argc || (joins ? given : !given && !armed))
 		usage();
-	if (file[0] != '\0')
+	if (armed)
+		await_line(line, sizeof line);
+	if (armed && !joins) {
+		monotonic_ns = nanoseconds(strtok(line, " "));
+		boottime_ns = nanoseconds(strtok(NULL, " "));
+	}
+	if (cgroup != NULL)
+		enter_cgroup(cgroup);
+	if (joins)
 		enter(file);
 	else
 		create(monotonic_ns, boottime_ns);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { buildPrograms, builds, program, start, until } from './testing.ts';
 
@@ -66,6 +67,26 @@ for (const build of builds) {
     t.true(near(joined.monotonic, 1_000_000n * second));
     const again = await json(['timens', '--join', pid, '--', node, 'timens', '--show', pid]);
     t.deepEqual(again, { monotonicNs: '0', boottimeNs: '0' });
+  });
+
+  test(`${build}: armed it waits for its line, and ends without`, async (t) => {
+    const armed = start(node, ['timens', '--armed', '--', node, 'clock'], { keepInput: true });
+    await sleep(100);
+    t.is(armed.child.exitCode, null);
+    const { monotonicNs } = await json(['clock']);
+    armed.child.stdin?.end(`${7200n * second} 0\n`);
+    const { stdout, code } = await armed.ended;
+    t.is(code, 0);
+    t.true(near(BigInt((JSON.parse(stdout) as Clocks).monotonicNs) - BigInt(monotonicNs), 7200n * second));
+    for (const input of ['', '5']) {
+      t.is((await start(node, ['timens', '--armed', '--', 'true'], { input }).ended).code, 1);
+    }
+    for (const input of ['\n', '5\n', '5 x\n']) {
+      t.is((await start(node, ['timens', '--armed', '--', 'true'], { input }).ended).code, 2);
+    }
+    const nowhere = await start(node, [...offset(0n).slice(0, -1), '--cgroup', '/no/such', '--', 'true']).ended;
+    t.is(nowhere.code, 1);
+    t.regex(nowhere.stderr, /cannot enter the cgroup/);
   });
 
   test(`${build}: usage and errors of timens`, async (t) => {

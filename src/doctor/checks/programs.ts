@@ -20,7 +20,7 @@ async function runc({ config, distribution }: DoctorContext): Promise<Finding> {
   try {
     const { stdout } = await run(config.runcPath, ['--version'], { timeoutMs: 10_000 });
     const version = /version (\S+)/.exec(stdout)?.[1] ?? '';
-    // org.criu.config and --manage-cgroups-mode came with 1.0 and 1.1.
+    // The oldest that was tried.
     return isAtLeast(version, '1.1')
       ? ok('runc', version)
       : missing('runc', `${version}; 1.1 or later is needed`, remedy);
