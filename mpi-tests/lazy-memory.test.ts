@@ -57,12 +57,12 @@ test('a program that maps, unmaps, forks, moves and writes at random finds its m
   let moves = 0;
   let verified = 0;
   for (const until = Date.now() + 50_000; Date.now() < until; moves++) {
-    const more = moves % 6 < 2 ? ['--verify'] : [];
+    const more = moves % 10 < 2 ? ['--verify'] : [];
     const { result } = await move(cluster(), job.container(moves % 2), { more });
     if (result?.verified != null) verified++;
   }
   t.log(`${moves} moves, of ${verified} of them every page compared`);
-  t.true(verified >= 3);
+  t.true(verified >= 2);
   t.deepEqual(await ended, { state: 'COMPLETED', exitCode: 0, signal: 0 }, job.all);
   // Its children that start it anew say so too.
   t.true(job.lines(/^good$/).length >= 2);

@@ -19,6 +19,8 @@ export interface Fault {
   healMs: number;
   /** How long the process at the breakpoint is kept there after the strike. */
   keepMs: number;
+  /** Pages that a post-copy left on the source cannot come while it lasts. */
+  cutsPages?: true;
 }
 
 function killed(name: string, node: (parts: Parts) => string, service: ServiceName): Fault {
@@ -70,6 +72,7 @@ export const faults = {
   },
   link: {
     name: 'link cut',
+    cutsPages: true,
     healMs: linkCutMs,
     keepMs: 0,
     strike: async ({ testbed }, { source, target }) => {
@@ -79,6 +82,7 @@ export const faults = {
   },
   linkLong: {
     name: 'link cut, and noticed first',
+    cutsPages: true,
     healMs: linkCutMs,
     keepMs: linkCutMs - 500,
     strike: async ({ testbed }, { source, target }) => {
@@ -97,6 +101,7 @@ export function together(...all: readonly Fault[]): Fault {
     name: all.map(({ name }) => name).join(', '),
     healMs: Math.max(...all.map(({ healMs }) => healMs)),
     keepMs: Math.max(...all.map(({ keepMs }) => keepMs)),
+    ...(all.some(({ cutsPages }) => cutsPages === true) ? { cutsPages: true as const } : {}),
     strike: async (cluster, parts, id) => {
       const undos = await Promise.all(all.map((fault) => fault.strike(cluster, parts, id)));
       return async () => {

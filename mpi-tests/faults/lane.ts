@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../../src/migration/machine.ts';
 import type { MigrationRecord, Strategy } from '../../src/migration/record.ts';
+import { mayLeavePages } from '../../src/migration/strategy-kind.ts';
 import { healLink } from '../../src/testbed/index.ts';
 import type { Cluster } from '../support/cluster.ts';
 import { type Job, submitRun } from '../support/job.ts';
 import { request } from '../support/move.ts';
 import { clearBreakpoint, killService, releaseService, setBreakpoint, untilHit } from '../support/service.ts';
 import { until } from '../support/until.ts';
+import { untilNothingIsLeft } from '../support/use-cluster.ts';
 import { CopyWatch } from './copies.ts';
 import { type Fault, heal, type Parts } from './faults.ts';
 import { misplaced } from './places.ts';
@@ -30,9 +32,11 @@ export interface Row {
 export interface StrikeOptions {
   index?: number;
   again?: Point | undefined;
-  /** @defaultValue pre-copy */
+  /** @defaultValue defaultStrategy */
   strategy?: Strategy;
 }
+
+export const defaultStrategy: Strategy = 'pre-copy';
 
 const finalMs = 60_000;
 const settledMs = 25_000;
@@ -41,7 +45,8 @@ const settledMs = 25_000;
 export class Lane {
   readonly cluster: Cluster;
   readonly records: Records;
-  readonly job: Job;
+  /** Another one after a container was lost, which only a post-copy may do. */
+  job: Job;
 
   private constructor(cluster: Cluster, job: Job) {
     this.cluster = cluster;
@@ -50,9 +55,7 @@ export class Lane {
   }
 
   static async start(cluster: Cluster): Promise<Lane> {
-    const job = await submitRun(cluster, '/opt/rankshift-tests/bin/memhog --seconds 3600 --mib 24 --step-ms 20');
-    await job.untilPrinted(/"event":"progress"/, 2);
-    return new Lane(cluster, job);
+    return new Lane(cluster, await startJob(cluster));
   }
 
   /**
@@ -63,7 +66,7 @@ export class Lane {
   async strike(
     fault: Fault,
     point: Point,
-    { index = 1, again, strategy = 'pre-copy' }: StrikeOptions = {},
+    { index = 1, again, strategy = defaultStrategy }: StrikeOptions = {},
   ): Promise<Row> {
     const started = performance.now();
     const name = again === undefined ? point.name : `${point.name}, ${again.name}`;
@@ -76,8 +79,9 @@ export class Lane {
       row.state = record.state;
       row.error = record.error === null ? '' : `${record.error.code} ${record.error.message}`;
       row.lines = record.error?.lines ?? [];
-      row.wrong.push(...wrongEnd(record, point));
-      row.wrong.push(...(await this.look(record, parts, index, watch)));
+      row.wrong.push(...wrongEnd(record, point, mayLeavePages(strategy) && fault.cutsPages === true));
+      if (record.state === 'lost') row.wrong.push(...(await this.#afterLoss(watch)));
+      else row.wrong.push(...(await this.look(record, parts, index, watch)));
     } catch (error) {
       row.wrong.push((error as Error).message);
       await this.#mend();
@@ -175,6 +179,20 @@ export class Lane {
     return wrong;
   }
 
+  /** The job ends as one that lost a rank, no copy runs on, nothing is left; the next row has a job of its own. */
+  async #afterLoss(watch: CopyWatch): Promise<string[]> {
+    const { state } = await this.job.untilEnded(settledMs);
+    const left = await untilNothingIsLeft(this.cluster);
+    const wrong = [
+      ...(state === 'FAILED' ? [] : [`the container is lost, and its job ended ${state}`]),
+      ...(/was lost on/.test(this.job.stderr) ? [] : ['the job does not say that a container was lost']),
+      ...watch.running().map((node) => `still runs on ${node}`),
+      ...left.map((one) => `left: ${one}`),
+    ];
+    this.job = await startJob(this.cluster);
+    return wrong;
+  }
+
   /** After a row that went wrong the next one begins with everything in order. */
   async #mend(): Promise<void> {
     const [a = '', b = '', c = ''] = this.cluster.nodes;
@@ -191,8 +209,15 @@ export class Lane {
   }
 }
 
-function wrongEnd({ state, error }: MigrationRecord, point: Point): string[] {
+async function startJob(cluster: Cluster): Promise<Job> {
+  const job = await submitRun(cluster, '/opt/rankshift-tests/bin/memhog --seconds 3600 --mib 24 --step-ms 20');
+  await job.untilPrinted(/"event":"progress"/, 2);
+  return job;
+}
+
+function wrongEnd({ state, error }: MigrationRecord, point: Point, mayBeLost: boolean): string[] {
   const allowed = point.committed ? ['completed'] : ['completed', 'rolled-back', 'refused'];
+  if (mayBeLost) allowed.push('lost');
   if (!allowed.includes(state)) return [`ended ${state}: ${JSON.stringify(error)}`];
   if (state !== 'completed' && (error === null || error.message === '')) return ['no reason is given'];
   return [];

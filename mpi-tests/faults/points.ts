@@ -1,3 +1,6 @@
+import type { Strategy } from '../../src/migration/record.ts';
+import { hasRounds } from '../../src/migration/strategy-kind.ts';
+
 /** A place at which a process can be stopped in the middle of a move (src/process/breakpoint.ts). */
 export interface Point {
   name: string;
@@ -47,13 +50,21 @@ export const points: readonly Point[] = [
 /** Points that only a part of the way back, or an agent that clears up, comes to. */
 const onTheWayBack = ['source-resuming', 'target-clearing'];
 const clearingUp = ['target-resolving'];
-/** Where nothing is copied before the freeze, the switch begins at once. */
-const ofStopAndCopy = ['controller-switching'];
+/** Where nothing is copied before the freeze, the switch begins at once; with rounds it is told of after its commit. */
+const withoutRounds = ['controller-switching'];
 
 const others: readonly Point[] = [
-  ...[...onTheWayBack, ...ofStopAndCopy].map((name) => ({ name, at: placeOf(name), committed: false })),
+  ...[...onTheWayBack, ...withoutRounds].map((name) => ({ name, at: placeOf(name), committed: false })),
   ...clearingUp.map((name) => ({ name, at: placeOf(name), committed: true })),
 ];
+
+/** Only a move with rounds comes to these. */
+const ofRounds = ['controller-copying', 'source-copying', 'source-copied'];
+
+/** Whether a move with this strategy comes to the point. */
+export function isOnTheWay({ name }: Point, strategy: Strategy): boolean {
+  return hasRounds(strategy) ? !withoutRounds.includes(name) : !ofRounds.includes(name);
+}
 
 export function point(name: string): Point {
   const found = [...points, ...others].find((one) => one.name === name);

@@ -131,6 +131,47 @@ async function checksums(t: ExecutionContext, build: Build, store: string): Prom
 for (const build of builds) {
   const pages = program(build, 'rankshift-pages');
 
+  test.serial(`${build}: a frozen program compares equal with itself, and not after it has run on`, async (t) => {
+    t.timeout(60_000);
+    const running = await startStress(t, build === 'bin' ? 31 : 32);
+    const file = join(directory(t, 'sums'), 'sums');
+    const compare = async () => {
+      const { stdout } = await run(pages, ['compare', running.cgroup, file]);
+      const lines = stdout.trim().split('\n');
+      return { lines, ...JSON.parse(lines.pop() ?? '') };
+    };
+    await freeze(running.cgroup);
+    await run(pages, ['sum', running.cgroup, file], { input: '' });
+    const same = await compare();
+    t.deepEqual([same.differing, same.lines], [0, []]);
+    t.true(same.pages > 1000 && same.processes >= 1);
+    await thaw(running.cgroup);
+    await sleep(200);
+    await freeze(running.cgroup);
+    const { exitCode, stdout, stderr } = await run(pages, ['compare', running.cgroup, file], { allow: 'any' });
+    // Where a process has ended meanwhile it says that instead.
+    if (exitCode === 0) t.regex(stdout, /^process \d+, .*, address 0x[0-9a-f]+: (another content|zeros on|the target)/);
+    else t.regex(stderr, /the target has no process/);
+    await thaw(running.cgroup);
+    await running.endsWell();
+  });
+
+  test.serial(`${build}: checksums that were cut short compare with nothing`, async (t) => {
+    const running = await startStress(t, build === 'bin' ? 33 : 34);
+    const file = join(directory(t, 'sums'), 'sums');
+    await freeze(running.cgroup);
+    await run(pages, ['sum', running.cgroup, file], { input: '' });
+    const bytes = readFileSync(file);
+    for (const length of [0, 10, 24, 40, bytes.length - 8]) {
+      writeFileSync(file, bytes.subarray(0, length));
+      const { exitCode, stderr } = await run(pages, ['compare', running.cgroup, file], { allow: 'any' });
+      t.is(exitCode, 1);
+      t.regex(stderr, /cut short|holds no checksums|the source had/);
+    }
+    await thaw(running.cgroup);
+    await running.endsWell();
+  });
+
   test.serial(
     `${build}: what is stored after rounds over a restless program is what it had when it was frozen`,
     async (t) => {

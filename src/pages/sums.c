@@ -34,6 +34,27 @@ void close_subject(struct subject *subject)
 		close(subject->pagemap);
 }
 
+static void note_mapping(const struct mapping *mapping, void *context)
+{
+	struct layout *layout = context;
+	if (layout->count == layout->room) {
+		layout->room = layout->room == 0 ? 256 : layout->room * 2;
+		layout->at = realloc(layout->at, layout->room * sizeof *layout->at);
+	}
+	char *name = strdup(mapping->name);
+	if (layout->at == NULL || name == NULL)
+		fail(1, "no memory for a list of %zu mappings", layout->room);
+	layout->at[layout->count] = *mapping;
+	layout->at[layout->count++].name = name;
+}
+
+int read_layout(pid_t pid, struct layout *out)
+{
+	while (out->count > 0)
+		free((char *)(uintptr_t)out->at[--out->count].name);
+	return each_mapping(pid, note_mapping, out);
+}
+
 bool is_of_the_kernel(const struct mapping *mapping)
 {
 	static const char *const names[] = { "[vdso]", "[vvar", "[vsyscall]", "[uprobes]", "/[aio]" };

@@ -32,6 +32,15 @@ struct subject {
 	size_t mask_count;
 };
 
+/* The mappings of a process, each with a name of its own. */
+struct layout {
+	struct mapping *at;
+	size_t count, room;
+};
+
+/* Reads them anew. -1 where the process is gone. */
+int read_layout(pid_t pid, struct layout *out);
+
 /* Opens a process; -1 where it is gone. */
 int open_subject(struct subject *subject, pid_t pid, uint32_t inside);
 

@@ -23,7 +23,7 @@ static const char magic[8] = "rs-sums1";
 
 struct head {
 	char magic[8];
-	uint64_t masks, processes;
+	uint64_t masks, processes, pages;
 };
 
 /* One mapping of the source; its sums follow. */
@@ -95,6 +95,7 @@ int sum(int argc, char **argv)
 		fail(1, "cannot read the processes of %s: %s", argv[1], strerror(errno));
 	/* Written last: a file that was cut short has none. */
 	head.processes = processes;
+	head.pages = pages;
 	if (fseek(out, 0, SEEK_SET) < 0)
 		fail(1, "cannot write %s: %s", argv[2], strerror(errno));
 	put(&head, sizeof head);
@@ -124,9 +125,8 @@ static void tell_difference(const struct comparing *comparing, uint64_t address,
 		printf("process %" PRIu64 ", %s, address 0x%" PRIx64 ": %s\n", comparing->block->process, name, address, what);
 }
 
-static void sum_overlap(const struct mapping *mapping, void *context)
+static void sum_overlap(const struct mapping *mapping, struct comparing *comparing)
 {
-	struct comparing *comparing = context;
 	uint64_t start = mapping->start > comparing->block->start ? mapping->start : comparing->block->start;
 	uint64_t end = mapping->end < comparing->block->end ? mapping->end : comparing->block->end;
 	if (start >= end)
@@ -182,6 +182,8 @@ int compare(int argc, char **argv)
 	struct subject subject = { .memory = -1, .pagemap = -1 };
 	static struct sums wanted;
 	static struct comparing comparing;
+	static struct layout layout;
+	size_t next = 0;
 	if (argc != 3)
 		fail(2, "usage: rankshift-pages compare CGROUP_DIR FILE");
 	FILE *in = fopen(argv[2], "re");
@@ -206,6 +208,9 @@ int compare(int argc, char **argv)
 			if (each_process(argv[1], note_process, &finding) < 0 || finding.pid == 0 ||
 			    open_subject(&subject, finding.pid, (uint32_t)block.process) < 0)
 				fail(1, "the target has no process %" PRIu64, block.process);
+			if (read_layout(finding.pid, &layout) < 0)
+				fail(1, "process %" PRIu64 " is gone", block.process);
+			next = 0;
 			subject.masks = masks;
 			subject.mask_count = mask_count;
 			processes++;
@@ -215,15 +220,19 @@ int compare(int argc, char **argv)
 		comparing.sums.count = 0;
 		comparing.name[0] = '\0';
 		comparing.covered = block.start;
-		if (each_mapping(subject.pid, sum_overlap, &comparing) < 0)
-			fail(1, "process %" PRIu64 " is gone", block.process);
+		/* Both lists are in address order; one mapping of the target may hold several of the source. */
+		while (next < layout.count && layout.at[next].end <= block.start)
+			next++;
+		for (size_t i = next; i < layout.count && layout.at[i].start < block.end; i++)
+			sum_overlap(&layout.at[i], &comparing);
 		if (comparing.covered < block.end)
 			tell_difference(&comparing, comparing.covered, "the target has no mapping there");
 		compare_sums(&comparing, wanted.at);
 		pages += block.count;
 	}
-	if (processes != head.processes)
-		fail(1, "the source had %" PRIu64 " processes, %" PRIu64 " came", head.processes, processes);
+	if (processes != head.processes || pages != head.pages)
+		fail(1, "the source had %" PRIu64 " processes and %" PRIu64 " pages, the checksums of %" PRIu64 " and %" PRIu64 " came",
+		     head.processes, head.pages, processes, pages);
 	printf("{\"processes\":%" PRIu64 ",\"pages\":%" PRIu64 ",\"differing\":%" PRIu64 "}\n", processes, pages, differing);
 	return 0;
 }
