@@ -115,6 +115,18 @@ const keys = {
     allowed: 'continuous or frozen',
     about: 'MPI_Wtime across a move: runs on, or hides the downtime',
   },
+  Quiesce: {
+    schema: z.enum(['drain', 'mpi', 'none']),
+    fallback: 'drain',
+    allowed: 'drain, mpi or none',
+    about: 'before the dump: send queues are let empty; mpi: the ranks park at an MPI call first; none: neither',
+  },
+  QuiesceMs: {
+    schema: milliseconds,
+    fallback: '2000',
+    allowed: 'milliseconds',
+    about: 'longest wait for ranks to park; then the move goes on without',
+  },
   DrainMs: {
     schema: milliseconds,
     fallback: '50',

@@ -12,6 +12,7 @@ import type { AgentContext } from './context.ts';
 import { removeCriuLock } from './criu-lock.ts';
 import { readRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
+import { releaseRanks } from './quiesce.ts';
 import { refreshPeers } from './refresh-places.ts';
 import { removeContainer } from './remove-container.ts';
 import { repointPeers } from './repoint-peers.ts';
@@ -84,5 +85,8 @@ async function resume(context: AgentContext, handle: LocalHandle, peers: Channel
   );
   await breakpoint(context.config, 'source-resuming');
   await release(handle.identity);
+  await releaseRanks(handle.rootfs).catch((error: Error) =>
+    context.log.warn({ error: error.message }, 'parked ranks were not released; they go on by themselves'),
+  );
   await thaw(handle.cgroup);
 }

@@ -25,6 +25,7 @@ import { readLocalContainer, writeRole } from './files.ts';
 import { describeLocal, type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
+import { parkRanks, releaseRanks } from './quiesce.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
@@ -190,11 +191,17 @@ class SourceRun {
     const memory = this.#memory;
     if (connections === null || link === null || clocks === null || armed === null || memory === null)
       throw new Error('not prepared');
+    if (order.quiesce === 'mpi') {
+      result.quiesce = await timeline.span('quiesce', () => link.race(parkRanks(context, handle)));
+      await this.#breakpoint('parked');
+    }
     this.#frozenNs = timeline.mark('frozen');
     await timeline.span('freeze', () => freeze(handle.cgroup));
     const nodeMonotonicNs = process.hrtime.bigint();
     await this.#breakpoint('frozen');
-    result.drain = await timeline.span('drain', () => drain(context, armed.drain));
+    // They stand frozen, and move as released: nobody has to think of it after the restore.
+    if (order.quiesce === 'mpi') await releaseRanks(handle.rootfs);
+    if (order.quiesce !== 'none') result.drain = await timeline.span('drain', () => drain(context, armed.drain));
     await timeline.span('hold', () => hold(handle.identity, armed.hold));
     await this.#breakpoint('held');
     const imageDir = handle.imageDir(order.migration);

@@ -40,7 +40,7 @@ function phases({ phases: all }: MigrationRecord): string {
 function measured({ result, state, totalMs, plan, target }: MigrationRecord): string {
   if (result === null) return '';
   const layers = plan?.layers ?? [];
-  const { downtimeMs, stallMs, bytes, drain, verified } = result;
+  const { downtimeMs, stallMs, bytes, quiesce, drain, verified } = result;
   const predicted = plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted.downtimeMs)})`;
   return [
     downtimeMs === null && state === 'completed'
@@ -64,6 +64,11 @@ function measured({ result, state, totalMs, plan, target }: MigrationRecord): st
     ...(verified === null
       ? []
       : [`verified    ${verified.pages} pages of ${verified.processes} processes, none differs`]),
+    ...(quiesce === null
+      ? []
+      : [
+          `quiesce     ${quiesce.parked} ranks parked, ${quiesce.outside} computing, ${quiesce.inside} inside of MPI after ${formatMs(quiesce.waitedMs)}${quiesce.inside > 0 ? `: the deadline of ${formatMs(quiesce.deadlineMs)} passed` : ''}`,
+        ]),
     ...(drain === null
       ? []
       : [

@@ -11,6 +11,8 @@ import {
   migrationRecordSchema,
   type Progress,
   progressSchema,
+  type Quiesce,
+  quiesceSchema,
   type Strategy,
   strategySchema,
 } from '../migration/record.ts';
@@ -22,6 +24,7 @@ const pollMs = 250;
 export interface MigrateOptions {
   to?: string;
   clock?: ClockPolicy;
+  quiesce?: Quiesce;
   strategy?: Strategy | 'auto';
   maxDowntime?: string;
   bandwidth?: string;
@@ -43,6 +46,12 @@ export function migrateCommand(): Command {
         'continuous: MPI_Wtime runs on; frozen: it hides the downtime (default: ClockPolicy of the configuration)',
       ).choices(clockPolicySchema.options),
     )
+    .addOption(
+      new Option(
+        '--quiesce <how>',
+        'drain: send queues are let empty in the freeze; mpi: the ranks park at their next MPI call before it; none: neither (default: Quiesce of the configuration)',
+      ).choices(quiesceSchema.options),
+    )
     .addOption(strategyOption())
     .addOption(maxDowntimeOption())
     .addOption(bandwidthOption())
@@ -62,6 +71,7 @@ runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends t
         container,
         ...(options.to === undefined ? {} : { to: options.to }),
         ...howToMove(options),
+        ...(options.quiesce === undefined ? {} : { quiesce: options.quiesce }),
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
       };
       const first = migrationRecordSchema.parse((await api.post('/v1/migrations', request)).migration);

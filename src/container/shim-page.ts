@@ -15,3 +15,40 @@ export function newShimPage(ranks: number): Buffer {
   page.writeUInt32LE(slots, 4);
   return page;
 }
+
+/** A rank as the page shows it. */
+export interface ShimRank {
+  /** In the container's numbers. */
+  pid: number;
+  /** Threads inside of MPI calls, the parked ones among them. */
+  inside: number;
+  parked: number;
+}
+
+/** Places of the words that the agent writes. */
+export const shimWord = { request: 8, released: 12, limitMs: 16 } as const;
+
+/** A page is never larger; what the user has made of the file is not believed. */
+export const largestShimPage = headerBytes + 16_384 * slotBytes;
+
+/** What the agent reads of a page; null where it is none. */
+export function readShimPage(page: Buffer): { request: number; released: number; ranks: ShimRank[] } | null {
+  if (page.length < headerBytes || page.readUInt32LE(0) !== magic) return null;
+  const slots = Math.min(page.readUInt32LE(4), Math.floor((page.length - headerBytes) / slotBytes));
+  const ranks = Array.from({ length: slots }, (_, index) => {
+    const at = headerBytes + index * slotBytes;
+    return { pid: page.readUInt32LE(at), inside: page.readUInt32LE(at + 4), parked: page.readUInt32LE(at + 8) };
+  });
+  return {
+    request: page.readUInt32LE(shimWord.request),
+    released: page.readUInt32LE(shimWord.released),
+    ranks: ranks.filter(({ pid }) => pid !== 0),
+  };
+}
+
+/** How many ranks are parked, inside of a call, and in neither. */
+export function countRanks(ranks: readonly ShimRank[]): { parked: number; inside: number; outside: number } {
+  const inside = ranks.filter((rank) => rank.inside > rank.parked).length;
+  const parked = ranks.filter((rank) => rank.inside <= rank.parked && rank.parked > 0).length;
+  return { parked, inside, outside: ranks.length - parked - inside };
+}

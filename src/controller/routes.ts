@@ -29,8 +29,14 @@ const moveSchema = z.strictObject({
   container: z.string().max(32),
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
-  ...migrationRequestSchema.pick({ strategy: true, maxDowntimeMs: true, force: true, bandwidth: true, verify: true })
-    .shape,
+  ...migrationRequestSchema.pick({
+    quiesce: true,
+    strategy: true,
+    maxDowntimeMs: true,
+    force: true,
+    bandwidth: true,
+    verify: true,
+  }).shape,
 });
 const offset = z.coerce.number().int().min(0).default(0);
 const signalSchema = z.strictObject({

@@ -25,6 +25,7 @@ export async function switchOrder(
     target: targetAddress,
     peers,
     clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
+    quiesce: record.request.quiesce ?? context.config.quiesce,
     memoryBytes: Math.ceil(memoryBytes),
     strategy,
     lazy,

@@ -5,6 +5,7 @@ import {
   linkFactsSchema,
   migrationIdSchema,
   nodeNameSchema,
+  quiesceSchema,
   reasonSchema,
   strategySchema,
 } from './record.ts';
@@ -102,6 +103,7 @@ export const switchOrderSchema = z.strictObject({
   /** Agents of all other nodes that have containers of the job. */
   peers: z.array(agentAddressSchema).max(10_000),
   clockPolicy: clockPolicySchema,
+  quiesce: quiesceSchema.default('drain'),
   /** Memory of the container when the move was planned. */
   memoryBytes: z.number().int().min(0),
   strategy: strategySchema,

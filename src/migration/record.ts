@@ -38,11 +38,15 @@ export type ClockPolicy = z.infer<typeof clockPolicySchema>;
 export const strategySchema = z.enum(['stop-and-copy', 'pre-copy', 'post-copy', 'hybrid']);
 export type Strategy = z.infer<typeof strategySchema>;
 
+export const quiesceSchema = z.enum(['drain', 'mpi', 'none']);
+export type Quiesce = z.infer<typeof quiesceSchema>;
+
 /** What may be asked for with a move. */
 export const migrationRequestSchema = z.strictObject({
   container: containerIdSchema,
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
+  quiesce: quiesceSchema.optional(),
   strategy: strategySchema.or(z.literal('auto')).optional(),
   /** Refuse where more is predicted, ms. */
   maxDowntimeMs: z.number().positive().max(86_400_000).optional(),
@@ -127,6 +131,19 @@ export const clockResultSchema = z.object({
 });
 export type ClockResult = z.infer<typeof clockResultSchema>;
 
+/** Ranks that were asked to park before the freeze, counted when the wait was over. */
+export const quiesceResultSchema = z.object({
+  /** At the entry of an MPI call. */
+  parked: z.number(),
+  /** Inside of one: more than none only where the deadline passed. */
+  inside: z.number(),
+  /** Computing. */
+  outside: z.number(),
+  waitedMs: z.number(),
+  deadlineMs: z.number(),
+});
+export type QuiesceResult = z.infer<typeof quiesceResultSchema>;
+
 /** What went to the target while the ranks ran. */
 export const copyResultSchema = z.object({
   rounds: z.array(z.object({ bytes: z.number(), ms: z.number() })),
@@ -164,6 +181,7 @@ export const switchResultSchema = z.object({
   outcome: z.enum(['committed', 'rolled-back']),
   downtimeMs: z.number().nullable(),
   stallMs: z.number().nullable(),
+  quiesce: quiesceResultSchema.nullable().default(null),
   drain: z.object({ drained: z.boolean(), waitedMs: z.number(), pendingBytes: z.number() }).nullable(),
   bytes: z.object({ pages: z.number(), upper: z.number(), metadata: z.number() }).nullable(),
   criu: z.object({ dump: z.record(z.string(), z.number()), restore: z.record(z.string(), z.number()) }).nullable(),
@@ -183,6 +201,7 @@ export const unmeasured: SwitchResult = {
   outcome: 'rolled-back',
   downtimeMs: null,
   stallMs: null,
+  quiesce: null,
   drain: null,
   bytes: null,
   criu: null,
