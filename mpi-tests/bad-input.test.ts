@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { errorAnswer, nodesAnswer, parseAnswer, planAnswer } from './support/answers.ts';
 import { writeScript } from './support/home.ts';
-import { endedVerified, type Job, submit, submitRun } from './support/job.ts';
+import { endedVerified, type Job, type SubmitOptions, submit, submitRun } from './support/job.ts';
 import { containers, move, nodeOf, request, showMigration, tryMove, untilState } from './support/move.ts';
 import { clearBreakpoint, holdService, releaseService, setBreakpoint, untilHit, whileDown } from './support/service.ts';
 import { until } from './support/until.ts';
@@ -13,8 +13,8 @@ const cluster = useCluster(test, 'bad-input');
 const pingpong = '/opt/rankshift-tests/bin/pingpong --seconds 300 --pause-us 500';
 
 /** A job of alice that every bad input is aimed at; c0 on n1, c1 on n2. */
-async function startJob(): Promise<Job> {
-  const job = await submitRun(cluster(), pingpong);
+async function startJob(options: SubmitOptions = {}): Promise<Job> {
+  const job = await submitRun(cluster(), pingpong, options);
   await job.untilPrinted(/progress/);
   return job;
 }
@@ -215,6 +215,31 @@ test('a target that is drained, down, without agent, too small, of another CPU',
   );
   await move(cluster(), container, { to: 'n3' });
   await unharmed(t, job);
+});
+
+test('two moves towards one node that together do not fit: the second is refused, and goes when the first is done', async (t) => {
+  const on = (nodelist: string) => startJob({ nodes: 1, nodelist, tasksPerNode: 2 });
+  const jobs = [await on('n1'), await on('n2')];
+  const [first = '', second = ''] = jobs.map((job) => job.container(0));
+  const before = await cluster().rankshift(['plan', second, '--to', 'n3', '--json']);
+  const needed = (JSON.parse(before.stdout).plan.memoryBytes as number) * 2;
+  const kib = Math.round((needed * 1.5) / 1024);
+  await forge('/proc/meminfo', `s/^MemAvailable:.*/MemAvailable:       ${kib} kB/`);
+  await untilNode('is small', ({ memoryAvailableBytes }) => memoryAvailableBytes === kib * 1024);
+  setBreakpoint(cluster(), 'n3', 'target-preparing');
+  const { id } = await request(cluster(), first, { to: 'n3' });
+  try {
+    await untilHit(cluster(), 'n3', 'target-preparing');
+    const { exitCode, record } = await tryMove(cluster(), second, { to: 'n3' });
+    t.is(exitCode, 3);
+    t.regex(record.error?.message ?? '', /n3 has \d+ MiB of memory available/);
+  } finally {
+    clearBreakpoint(cluster(), 'n3', 'target-preparing');
+  }
+  await untilState(cluster(), id, ['completed']);
+  await move(cluster(), second, { to: 'n3' });
+  await cluster().output('n3', ['umount', '/proc/meminfo']);
+  for (const job of jobs) await unharmed(t, job);
 });
 
 test('a container that moves already', async (t) => {

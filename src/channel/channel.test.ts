@@ -197,7 +197,8 @@ test('a silently cut link is noticed by both ends, also in the middle of bulk', 
   relay.cut();
   await t.throwsAsync(sending, { code: 'E_LINK', message: /no sign of life/ });
   await t.throwsAsync(receiving, { code: 'E_LINK', message: /no sign of life/ });
-  t.true(performance.now() - cutAt < 2000);
+  // Not by the kernel, which takes minutes.
+  t.true(performance.now() - cutAt < 20_000);
   relay.close();
   await server.close();
 });

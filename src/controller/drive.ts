@@ -8,12 +8,14 @@ import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
 import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts';
+import { freeMemory } from '../store/reservations.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
 import { finishMove } from './finish-move.ts';
 import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces } from './places.ts';
 import { preflight } from './preflight.ts';
+import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
 import { untilTurn } from './until-turn.ts';
@@ -58,6 +60,7 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
 /** The last act, and the only one after the end: a driver that dies before it leaves the migration among the active ones. */
 async function clearUp({ redis }: ControllerContext, record: MigrationRecord): Promise<MigrationRecord> {
   await unlockContainer(redis, record.container, record.id);
+  if (record.target !== null) await freeMemory(redis, record.target, record.id);
   await forgetActive(redis, record.id);
   return record;
 }
@@ -71,7 +74,8 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
   await apply({ type: 'preflight-started', at: Date.now(), ...source });
-  const { plan, container, inspection } = await preflight(context, start.request);
+  const { plan: found, container, inspection } = await preflight(context, start.request);
+  const plan = await reserveTarget(context, id, found);
   if (plan.reasons.length > 0 || plan.target === null || inspection === null) {
     const message = plan.reasons.map((reason) => reason.message).join('; ');
     const error = new RankshiftError('E_REFUSED', message, {

@@ -5,6 +5,7 @@ import type { NodeFacts } from '../migration/plan.ts';
 import { nodeFacts as slurmNodeFacts } from '../slurm/facts.ts';
 import { listContainers } from '../store/containers.ts';
 import { type Heartbeat, listNodes, readHeartbeat } from '../store/nodes.ts';
+import { reservedMemory } from '../store/reservations.ts';
 import type { ControllerContext } from './context.ts';
 
 /** Every node that Slurm or we know, as the plan sees it. What layers a target lacks is for the caller to find out. */
@@ -18,14 +19,16 @@ export async function gatherNodes({ config, redis, log }: ControllerContext): Pr
     }),
   ]);
   const heartbeats = new Map(known.map(({ name, heartbeat }) => [name, heartbeat]));
-  const names = new Set([...heartbeats.keys(), ...(slurm?.keys() ?? [])]);
-  return [...names].map((name) => {
+  const names = [...new Set([...heartbeats.keys(), ...(slurm?.keys() ?? [])])];
+  const reserved = await Promise.all(names.map((name) => reservedMemory(redis, name)));
+  return names.map((name, index) => {
     const count = containers.filter((container) => container.owner === name && container.state !== 'ended').length;
     return describeNode(
       name,
       heartbeats.get(name) ?? null,
       slurm?.get(name) ?? (slurm === null ? ['unknown'] : []),
       count,
+      reserved[index] ?? 0,
     );
   });
 }
@@ -35,13 +38,20 @@ async function slurmStates(config: Config): Promise<Map<string, string[]>> {
   return new Map(nodes.map((node) => [node.name, node.state]));
 }
 
-function describeNode(name: string, heartbeat: Heartbeat | null, states: string[], containers: number): NodeFacts {
+function describeNode(
+  name: string,
+  heartbeat: Heartbeat | null,
+  states: string[],
+  containers: number,
+  reserved: number,
+): NodeFacts {
   return {
     name,
     agentAlive: heartbeat !== null,
     slurmStates: states,
     containers,
-    memoryAvailableBytes: heartbeat?.memoryAvailableBytes ?? 0,
+    // Without what moves under way are going to need.
+    memoryAvailableBytes: Math.max(0, (heartbeat?.memoryAvailableBytes ?? 0) - reserved),
     stateDirFreeBytes: heartbeat?.stateDirFreeBytes ?? 0,
     cpuFlags: heartbeat?.cpuFlags ?? [],
     missingLayers: [],

@@ -7,7 +7,8 @@ import { keyPrefix, script } from './connection.ts';
 const key = (id: string) => `${keyPrefix}:migration:${id}`;
 const sequence = `${keyPrefix}:migration-sequence`;
 const byTime = `${keyPrefix}:migrations`;
-const active = `${keyPrefix}:migrations-active`;
+/** Set of the migrations that have not come to their end. */
+export const activeKey = `${keyPrefix}:migrations-active`;
 
 /** How many finished migrations are kept. */
 export const keptMigrations = 10_000;
@@ -20,7 +21,7 @@ export async function createMigration(
   const record = newMigration({ id, ...fields }, Date.now());
   const written = await script(redis, 'updateRecord', key(id), '', JSON.stringify(record));
   if (written !== 1) throw new RankshiftError('E_INTERNAL', `migration ${id} exists already`);
-  await redis.multi().zadd(byTime, record.createdAt, id).sadd(active, id).exec();
+  await redis.multi().zadd(byTime, record.createdAt, id).sadd(activeKey, id).exec();
   await forgetOldest(redis);
   return record;
 }
@@ -38,7 +39,7 @@ export async function listMigrations(redis: Redis, limit: number): Promise<Migra
 
 /** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */
 export async function listActiveMigrations(redis: Redis): Promise<MigrationRecord[]> {
-  const records = await readMany(redis, await redis.smembers(active));
+  const records = await readMany(redis, await redis.smembers(activeKey));
   return records.sort((a, b) => Number(a.id) - Number(b.id));
 }
 
@@ -60,7 +61,7 @@ export async function applyEvent(
       throw new RankshiftError('E_STALE', `migration ${id} is driven by another controller now`);
     }
     const next = { ...reduce(now, event), revision: now.revision + 1 };
-    if (isFinal(now.state) && !isFinal(next.state)) await redis.sadd(active, id);
+    if (isFinal(now.state) && !isFinal(next.state)) await redis.sadd(activeKey, id);
     const written = await script(redis, 'updateRecord', key(id), now.revision, JSON.stringify(next));
     if (written === 1) return next;
   }
@@ -68,7 +69,7 @@ export async function applyEvent(
 
 /** A migration in a final state, of which nothing is left to do. */
 export async function forgetActive(redis: Redis, id: string): Promise<void> {
-  await redis.srem(active, id);
+  await redis.srem(activeKey, id);
 }
 
 async function readMany(redis: Redis, ids: string[]): Promise<MigrationRecord[]> {
@@ -84,7 +85,7 @@ async function forgetOldest(redis: Redis): Promise<void> {
   const surplus = (await redis.zcard(byTime)) - keptMigrations;
   if (surplus <= 0) return;
   const ids = await redis.zrange(byTime, '0', String(surplus - 1));
-  const activeIds = new Set(await redis.smembers(active));
+  const activeIds = new Set(await redis.smembers(activeKey));
   const gone = ids.filter((id) => !activeIds.has(id));
   if (gone.length > 0)
     await redis
