@@ -10,9 +10,10 @@ import { describeMachine, load } from './measure/machine.ts';
 import { writePlot } from './measure/plot.ts';
 import { writeResult } from './measure/result.ts';
 import { memory } from './memory.ts';
+import { shim } from './shim.ts';
 import { stall } from './stall.ts';
 
-const benchmarks: Record<string, Benchmark> = { stall, clock, downtime, idle, memory };
+const benchmarks: Record<string, Benchmark> = { stall, clock, downtime, idle, memory, shim };
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`);
 
 await new Command('bench')
