@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RankshiftError } from './errors.ts';
+import { bytesPerSecondOf } from './migration/quantities.ts';
+import { compressionSchema, streamsSchema } from './migration/wire.ts';
 
 /** Where the configuration lies unless RANKSHIFT_CONF names another file. */
 export const defaultConfigFile = '/etc/rankshift/rankshift.conf';
@@ -16,6 +18,10 @@ const absolutePath = z.string().regex(/^\/[^\0]*$/, 'an absolute path');
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'a host name');
 const list = z.string().transform((text) => text.split(',').filter((part) => part.length > 0));
 const yesNo = z.enum(['yes', 'no']).transform((text) => text === 'yes');
+const rateOrNone = z
+  .string()
+  .transform((text) => (text === 'none' ? null : (bytesPerSecondOf(text) ?? Number.NaN)))
+  .pipe(z.number().nullable());
 const milliseconds = z.coerce.number().int().min(0);
 
 /** Every key of rankshift.conf with its default. The schema is the documentation: `allowed` says what a value may be. */
@@ -157,6 +163,30 @@ const keys = {
     allowed: 'never, asked or auto',
     about:
       'memory that comes when the container runs on its target: a source that dies before it is there takes the job with it',
+  },
+  Compression: {
+    schema: compressionSchema.or(z.literal('auto')),
+    fallback: 'auto',
+    allowed: 'auto, none, lz4 or zstd',
+    about: 'memory on its way; auto: where it carries more pages than the link does without',
+  },
+  Streams: {
+    schema: z.literal('auto').or(z.coerce.number().pipe(streamsSchema)),
+    fallback: 'auto',
+    allowed: 'auto or 1-16',
+    about: 'connections of a move; auto: several where one does not fill the link',
+  },
+  NodeBandwidth: {
+    schema: rateOrNone,
+    fallback: 'none',
+    allowed: 'none or bytes per second such as 100M',
+    about: 'most that all moves from one node take of its link together while the ranks run',
+  },
+  FreezeLimited: {
+    schema: yesNo,
+    fallback: 'no',
+    allowed: 'yes or no',
+    about: 'limits of bandwidth hold while the container is frozen too',
   },
   Wake: {
     schema: yesNo,

@@ -41,7 +41,7 @@ export class ChannelServer {
       switch (opening.op) {
         case 'link':
           await channel.send({ op: 'ready' });
-          return await answerLink(channel);
+          return await answerLink(this.#context, channel);
         case 'facts':
           return await this.#facts(channel, opening.container);
         case 'refresh':

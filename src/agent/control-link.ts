@@ -16,6 +16,9 @@ export class ControlLink {
   readonly running: Promise<Extract<ToSource, { op: 'running' }>>;
   /** True once the target said that it will never commit. */
   refused = false;
+  /** Every step that is under way or begun later fails with this. */
+  readonly giveUp: (error: RankshiftError) => void;
+  #gaveUp: unknown = null;
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -41,17 +44,29 @@ export class ControlLink {
       }
     };
     receive().catch((error: unknown) => {
+      this.#gaveUp ??= error;
       failed.reject(error);
       committed.reject(error);
       running.reject(error);
     });
+    // What the target says of its end is still heard: it may have committed.
+    this.giveUp = (error) => {
+      this.#gaveUp ??= error;
+      failed.reject(error);
+      committed.reject(error);
+    };
+  }
+
+  /** @throws what it failed with. */
+  check(): void {
+    if (this.#gaveUp !== null) throw this.#gaveUp;
   }
 
   send(message: ToTarget): Promise<void> {
     return this.#channel.send(message);
   }
 
-  /** Does a step of the source, given up when the target fails meanwhile. */
+  /** Does a step of the source, given up when the target fails or the move is called off meanwhile. */
   race<T>(work: Promise<T>): Promise<T> {
     work.catch(() => undefined);
     return Promise.race([work, this.failed]);

@@ -5,6 +5,7 @@ import type { Channel } from '../channel/channel.ts';
 import { isPageImage } from '../checkpoint/images/page-image.ts';
 import { preDump, roundName } from '../checkpoint/pre-dump.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
+import type { Tell } from '../pages/page-source.ts';
 import type { AgentContext } from './context.ts';
 import type { RoundSource } from './copy-rounds.ts';
 import { bulkProgramOf, type LocalHandle } from './local-handle.ts';
@@ -32,7 +33,7 @@ export async function connectImages(
   await channel.send({ op: 'take', round });
   const { port, key } = await channel.next(bulkAnswerSchema, { timeoutMs: answerMs });
   const { address } = order.target;
-  return await startSender({ program: bulkProgramOf(config), address, port, key, dir, bandwidth });
+  return await startSender({ program: bulkProgramOf(config), address, port, key, dir, bandwidth, wire: order.wire });
 }
 
 /**
@@ -72,7 +73,7 @@ export class CriuRounds implements RoundSource {
       : null;
   }
 
-  async round(bandwidth: number | undefined, tell: (sentBytes: number) => void) {
+  async round(bandwidth: number | undefined, tell: Tell) {
     const started = performance.now();
     const { migration } = this.#order;
     const number = this.#made + 1;
@@ -80,7 +81,7 @@ export class CriuRounds implements RoundSource {
     await mkdir(dir, { mode: 0o700 });
     const sender = await connectImages(this.#context, this.#channel, this.#order, dir, number, bandwidth ?? null);
     this.#sender = sender;
-    const timer = setInterval(() => tell(sender.sentBytes()), lookMs);
+    const timer = setInterval(() => tell({ sentBytes: sender.sentBytes(), wireBytes: 0 }), lookMs);
     try {
       const { nodeProgram, initPid, cgroup, rootfs, externals } = this.#handle;
       const criu = this.#context.config.criuPath;

@@ -2,6 +2,7 @@ import { inspectProcesses } from '../container/inspect.ts';
 import { processesOf } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, InspectResult } from '../migration/commands.ts';
+import { samplePacking } from '../pages/sample-packing.ts';
 import { sampleWrites } from '../pages/sample-writes.ts';
 import type { AgentContext } from './context.ts';
 import { directorySize } from './directory-size.ts';
@@ -24,12 +25,15 @@ export async function inspect(
   if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
   const handle = await describeLocal(context, local.facts);
   const pids = await processesOf(handle.cgroup);
-  const [[found, writes], upperBytes, link] = await Promise.all([
+  const [[found, writes, packings], upperBytes, link] = await Promise.all([
     inspectionTurn(context, container, async (mayTrack) => {
       const looked = await inspectProcesses(pids);
       // Only with a link to compare it with.
-      if (!mayTrack || target === null) return [looked, null] as const;
-      return [looked, await sampleWrites(pagesProgramOf(config), handle.cgroup, sampleMs).catch(() => null)] as const;
+      if (target === null) return [looked, null, null] as const;
+      const pages = pagesProgramOf(config);
+      const packed = await samplePacking(pages, handle.cgroup).catch(() => null);
+      if (!mayTrack) return [looked, null, packed] as const;
+      return [looked, await sampleWrites(pages, handle.cgroup, sampleMs).catch(() => null), packed] as const;
     }),
     directorySize(handle.upper),
     target === null ? null : measureLink(context, target).catch((error: Error) => error),
@@ -38,6 +42,7 @@ export async function inspect(
     facts: local.facts,
     memoryBytes: found.memory.pssBytes,
     dirtyBytesPerSecond: writes?.writtenBytesPerSecond ?? null,
+    packings,
     upperBytes,
     processes: pids.length,
     reasons: found.reasons.map(({ code, message }) => ({ code, message })),

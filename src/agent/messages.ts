@@ -39,7 +39,7 @@ export const openingSchema = z.discriminatedUnion('op', [
 export type Opening = z.infer<typeof openingSchema>;
 
 export const factsAnswerSchema = z.strictObject({ op: z.literal('facts'), facts: containerFactsSchema });
-/** On the pages channel, target to source: where the page images are taken, and the key of that transfer. */
+/** Target to source: where a stream is taken, and its key. */
 export const bulkAnswerSchema = z.strictObject({
   op: z.literal('bulk'),
   port: z.number().int().min(1).max(65_535),
@@ -66,8 +66,8 @@ export const imagesSchema = z.strictObject({ op: z.literal('images'), files: z.a
 /** Requests on a link or control channel, source to target. */
 export const toTargetSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('clock') }),
-  /** Bulk bytes follow, to be thrown away. */
-  z.strictObject({ op: z.literal('load') }),
+  /** A stream of bytes to be thrown away is to come from that address of the source. */
+  z.strictObject({ op: z.literal('load'), source: z.ipv4() }),
   imagesSchema,
   z.strictObject({
     op: z.literal('restore'),
@@ -83,7 +83,6 @@ export const clockAnswerSchema = z.strictObject({
   monotonicNs: nanoseconds,
   realtimeNs: nanoseconds,
 });
-export const loadAnswerSchema = z.strictObject({ op: z.literal('loaded') });
 
 /** What the target tells the source during a switch. */
 export const toSourceSchema = z.discriminatedUnion('op', [

@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import type { Sender } from '../bulk/bulk.ts';
 import type { Channel } from '../channel/channel.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
-import { PageSource } from '../pages/page-source.ts';
+import { PageSource, type Tell } from '../pages/page-source.ts';
 import type { AgentContext } from './context.ts';
 import type { RoundSource } from './copy-rounds.ts';
 import { CriuRounds, connectImages } from './criu-rounds.ts';
@@ -11,13 +12,20 @@ import { bulkAnswerSchema, reservedSchema } from './messages.ts';
 const pageBytes = 4096;
 /** Zeroing a TiB takes minutes. */
 const reserveMs = 600_000;
+const lookMs = 500;
+
+/** Bytes of pages, and what they took of the wire where that was counted. */
+export interface SentPages {
+  bytes: number;
+  wireBytes: number | null;
+}
 
 /** How a container's memory leaves its source. */
 export interface MemoryStream {
   /** What makes rounds while the ranks run; null where this way has none. */
   rounds: RoundSource | null;
   /** Of the frozen container: all that is missing goes; resolves with the bytes. `dumped` is CRIU's end. */
-  finish(dumped: Promise<void>): Promise<number>;
+  finish(dumped: Promise<void>, tell: Tell): Promise<SentPages>;
   /** Instead: all but the pages is told, and those follow; resolves with what was sent and what is left, bytes. */
   leave(): Promise<{ bytes: number; leftBytes: number }>;
   /** Directory that CRIU's dump goes on from, relative to its own; null where it writes all. */
@@ -48,7 +56,12 @@ export async function connectMemory(
       port,
       key,
       cgroup: handle.cgroup,
+      wire: order.wire,
     });
+    const { nodeBandwidth, freezeLimited, runDir } = config;
+    if (nodeBandwidth !== null) await source.limitNode(nodeBandwidth, join(runDir, 'node-bandwidth'));
+    const finish: MemoryStream['finish'] = (_dumped, tell) =>
+      source.final(freezeLimited ? (order.bandwidth ?? 0) : null, tell);
     const reserve = async () => {
       await source.reserve();
       await channel.next(reservedSchema, { timeoutMs: reserveMs });
@@ -57,7 +70,6 @@ export async function connectMemory(
       const { bytes, leftPages } = await source.leave(order.bandwidth ?? undefined);
       return { bytes, leftBytes: leftPages * pageBytes };
     };
-    const finish = async () => (await source.final()).bytes;
     return { rounds: source, reserve, finish, leave, parent: () => null, end: async () => source.end() };
   }
   return imagesStream(context, channel, order, handle);
@@ -72,10 +84,16 @@ function imagesStream(context: AgentContext, channel: Channel, order: SwitchOrde
     sender = await connectImages(context, channel, order, handle.imageDir(order.migration), null);
   };
   // Copying and sending overlap: what CRIU has written into the memory file system goes at once.
-  const finish = async (dumped: Promise<void>) => {
+  const finish: MemoryStream['finish'] = async (dumped, tell) => {
     if (sender === null) throw new Error('no stream was made for the freeze');
-    await Promise.race([dumped, sender.failed]);
-    return await sender.finish();
+    const { sentBytes, failed } = sender;
+    const timer = setInterval(() => tell({ sentBytes: sentBytes(), wireBytes: 0 }), lookMs);
+    try {
+      await Promise.race([dumped, failed]);
+      return { bytes: await sender.finish(), wireBytes: null };
+    } finally {
+      clearInterval(timer);
+    }
   };
   const leave = () => Promise.reject(new Error('page images cannot be left behind'));
   const end = async () => {

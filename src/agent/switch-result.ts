@@ -1,8 +1,9 @@
 import { readStats } from '../checkpoint/images/stats.ts';
-import type { SwitchResult } from '../migration/record.ts';
+import type { CopyResult, SwitchResult } from '../migration/record.ts';
 import { round, toMs } from '../telemetry/timeline.ts';
 import type { SwitchClocks } from './clocks.ts';
 import type { ControlLink } from './control-link.ts';
+import type { SentPages } from './send-pages.ts';
 
 /** How long the target may take from its commit to the running container. */
 const runningDeadlineMs = 60_000;
@@ -34,4 +35,14 @@ export async function addTargetView(
   result.verified = view.verified;
   const shift = toMs(clocks.realtime.offsetNs);
   result.timeline = view.timeline.map((entry) => ({ ...entry, at: entry.at - shift }));
+}
+
+/** What the rounds and the freeze sent together. */
+export function sumOfPages(frozen: SentPages, copy: CopyResult | null): { pages: number; wire: number | null } {
+  let { bytes: pages, wireBytes: wire } = frozen;
+  for (const round of copy?.rounds ?? []) {
+    pages += round.bytes;
+    if (wire !== null) wire += round.wireBytes ?? round.bytes;
+  }
+  return { pages, wire };
 }

@@ -29,11 +29,13 @@ import { parkRanks, releaseRanks } from './quiesce.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
-import { connectMemory, type MemoryStream } from './send-pages.ts';
+import { connectMemory, type MemoryStream, type SentPages } from './send-pages.ts';
 import { settleSource } from './settle-source.ts';
 import { connectFor, connectSwitch, type SwitchConnections } from './switch-connections.ts';
-import { addSourceStats, addTargetView } from './switch-result.ts';
+import { addSourceStats, addTargetView, sumOfPages } from './switch-result.ts';
+import { tellFreeze } from './tell-progress.ts';
 import { copyTurn } from './tracker-turns.ts';
+import { watchSwitch } from './watch-switch.ts';
 
 /** A container may grow between its plan and its freeze; the size is a limit, not an allocation. */
 const imageFactor = 2;
@@ -97,7 +99,8 @@ class SourceRun {
   #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
-  #copiedBytes = 0;
+  /** Ends the look whether the move was called off. */
+  readonly #settling = new AbortController();
   #endCopy: () => void = () => undefined;
   /** Programs that wait for the freeze. */
   #armed: { drain: Armed; hold: Armed; dump: ArmedCriu<[]> } | null = null;
@@ -122,6 +125,7 @@ class SourceRun {
       result.error = (await this.#reason(error)).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
+    this.#settling.abort();
     await this.#memory?.end();
     this.#endCopy();
     this.#armed?.drain.drop();
@@ -162,6 +166,7 @@ class SourceRun {
     this.#connections = connections;
     const link = new ControlLink(connections.control);
     this.#link = link;
+    void watchSwitch(context, order, this.#settling.signal, link.giveUp);
     this.#memory = await timeline.span('connect pages', () =>
       connectMemory(context, connections.pages, order, this.handle),
     );
@@ -180,7 +185,6 @@ class SourceRun {
     this.#endCopy = await copyTurn(context, order.container);
     await this.#breakpoint('copying');
     result.copy = await link.race(copyRounds(context, order, source, timeline));
-    this.#copiedBytes = result.copy.rounds.reduce((sum, { bytes }) => sum + bytes, 0);
     await this.#breakpoint('copied');
   }
 
@@ -195,6 +199,7 @@ class SourceRun {
       result.quiesce = await timeline.span('quiesce', () => link.race(parkRanks(context, handle)));
       await this.#breakpoint('parked');
     }
+    link.check();
     this.#frozenNs = timeline.mark('frozen');
     await timeline.span('freeze', () => freeze(handle.cgroup));
     const nodeMonotonicNs = process.hrtime.bigint();
@@ -205,7 +210,7 @@ class SourceRun {
     await timeline.span('hold', () => hold(handle.identity, armed.hold));
     await this.#breakpoint('held');
     const imageDir = handle.imageDir(order.migration);
-    const [, upperBytes, pagesBytes] = await link.race(
+    const [, upperBytes, pages] = await link.race(
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
         timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
@@ -220,7 +225,7 @@ class SourceRun {
     const offset = namespaceOffset(order.clockPolicy, handle.clock, clocks, nodeMonotonicNs);
     await link.send({ op: 'restore', monotonicNs: String(offset.monotonicNs), boottimeNs: String(offset.boottimeNs) });
     timeline.mark('sent');
-    result.bytes = { pages: pagesBytes, upper: upperBytes, metadata };
+    result.bytes = { ...sumOfPages(pages, result.copy), upper: upperBytes, metadata };
     result.clock = describeClocks(order.clockPolicy, handle.clock, clocks, offset);
     await this.#breakpoint('sent');
   }
@@ -237,25 +242,26 @@ class SourceRun {
   }
 
   /** CRIU writes into the memory file system here, and what it has written goes to the target meanwhile. */
-  async dumpAndSend(memory: MemoryStream, dump: ArmedCriu<[]>): Promise<number> {
+  async dumpAndSend(memory: MemoryStream, dump: ArmedCriu<[]>): Promise<SentPages> {
     const { timeline } = this;
     this.#dumped = timeline.span('dump', () => dump.fire());
     const dumped = this.#dumped;
     const [sent] = await Promise.all([timeline.span('pages', () => this.sendRest(memory, dumped)), dumped]);
-    return sent + this.#copiedBytes;
+    return sent;
   }
 
   /** What is missing on the target, or word of it where it may come later and is too much for the freeze. */
-  async sendRest(memory: MemoryStream, dumped: Promise<void>): Promise<number> {
-    const { order, result } = this;
-    if (!mayLeavePages(order.strategy)) return await memory.finish(dumped);
+  async sendRest(memory: MemoryStream, dumped: Promise<void>): Promise<SentPages> {
+    const { context, order, result } = this;
+    const finish = () => memory.finish(dumped, tellFreeze(context, order, result.copy));
+    if (!mayLeavePages(order.strategy)) return await finish();
     if (result.copy !== null && fitsIntoFreeze(result.copy)) {
       result.leftBytes = 0;
-      return await memory.finish(dumped);
+      return await finish();
     }
     const { bytes, leftBytes } = await memory.leave();
     result.leftBytes = leftBytes;
-    return bytes + leftBytes;
+    return { bytes: bytes + leftBytes, wireBytes: null };
   }
 
   /** After the dump: CRIU has taken its parasite out of the ranks, and its images say what the kernel itself writes. */

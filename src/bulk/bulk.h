@@ -22,5 +22,7 @@ enum { PIECE_BYTES = FRAME_BYTES - sizeof(struct frame) };
 
 int send_main(int argc, char **argv);
 int receive_main(int argc, char **argv);
+int load_main(int argc, char **argv);
+int sink_main(int argc, char **argv);
 
 #endif

@@ -1,9 +1,11 @@
-import type { MigrationRecord } from '../migration/record.ts';
+import type { MigrationRecord, Progress } from '../migration/record.ts';
+import { describeProgress } from './describe-progress.ts';
 import { formatBytes, formatMs, formatTime, table } from './table.ts';
 
 /** A migration as a person reads it: what, how it ended, phases, timeline, bytes, clock. */
-export function describeMigration(record: MigrationRecord): string {
-  return [head(record), phases(record), measured(record), clock(record), timeline(record), failure(record)]
+export function describeMigration(record: MigrationRecord, progress: Progress | null = null): string {
+  const far = progress === null ? '' : `progress    ${describeProgress(progress)}`;
+  return [head(record), far, phases(record), measured(record), clock(record), timeline(record), failure(record)]
     .filter((part) => part !== '')
     .join('\n\n');
 }
@@ -51,7 +53,7 @@ function measured({ result, state, totalMs, plan, target }: MigrationRecord): st
     ...(bytes === null
       ? []
       : [
-          `bytes       pages ${formatBytes(bytes.pages)}, upper directory ${formatBytes(bytes.upper)}, metadata ${formatBytes(bytes.metadata)}`,
+          `bytes       pages ${formatBytes(bytes.pages)}${onWire(bytes)}, upper directory ${formatBytes(bytes.upper)}, metadata ${formatBytes(bytes.metadata)}`,
         ]),
     ...(layers.length === 0
       ? []
@@ -75,6 +77,11 @@ function measured({ result, state, totalMs, plan, target }: MigrationRecord): st
           `drain       ${drain.drained ? 'send queues empty' : `${drain.pendingBytes} bytes left`} after ${formatMs(drain.waitedMs)}`,
         ]),
   ].join('\n');
+}
+
+/** What compression made of the pages, where it made something. */
+function onWire({ pages, wire }: { pages: number; wire: number | null }): string {
+  return wire === null || wire >= pages ? '' : ` (${formatBytes(wire)} on the wire)`;
 }
 
 function clock({ result }: MigrationRecord): string {

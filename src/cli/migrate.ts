@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { exitCode, RankshiftError } from '../errors.ts';
@@ -16,8 +16,10 @@ import {
   type Strategy,
   strategySchema,
 } from '../migration/record.ts';
+import { type Compression, compressionSchema, mostStreams, streamsSchema } from '../migration/wire.ts';
+import { describeProgress } from './describe-progress.ts';
 import { parseDuration, parseRate } from './quantities.ts';
-import { formatBytes, formatMs } from './table.ts';
+import { formatMs } from './table.ts';
 
 const pollMs = 250;
 
@@ -28,6 +30,8 @@ export interface MigrateOptions {
   strategy?: Strategy | 'auto';
   maxDowntime?: string;
   bandwidth?: string;
+  compression?: Compression | 'auto';
+  streams?: number | 'auto';
   force?: true;
   verify?: true;
   wait?: true;
@@ -55,6 +59,8 @@ export function migrateCommand(): Command {
     .addOption(strategyOption())
     .addOption(maxDowntimeOption())
     .addOption(bandwidthOption())
+    .addOption(compressionOption())
+    .addOption(streamsOption())
     .addOption(forceOption())
     .addOption(verifyOption())
     .option('--wait', 'wait for the end; the exit code says how it ended')
@@ -99,6 +105,17 @@ export const bandwidthOption = () =>
     '--bandwidth <rate>',
     'most that rounds before the freeze take of the link, bytes per second, for example 100M',
   );
+export const compressionOption = () =>
+  new Option(
+    '--compression <kind>',
+    'of memory on its way; auto: where it carries more pages than the link does without (default: Compression of the configuration)',
+  ).choices(['auto', ...compressionSchema.options]);
+export const streamsOption = () =>
+  new Option('--streams <n>', 'connections, 1-16 or auto (default: Streams of the configuration)').argParser((text) => {
+    const parsed = streamsSchema.safeParse(Number(text));
+    if (text === 'auto' || parsed.success) return parsed.data ?? 'auto';
+    throw new InvalidArgumentError(`allowed is auto or 1 to ${mostStreams}`);
+  });
 export const forceOption = () => new Option('--force', 'go although --max-downtime cannot be kept');
 
 export const verifyOption = () =>
@@ -112,13 +129,17 @@ export function howToMove({
   strategy,
   maxDowntime,
   bandwidth,
+  compression,
+  streams,
   force,
   verify,
-}: Pick<MigrateOptions, 'strategy' | 'maxDowntime' | 'bandwidth' | 'force' | 'verify'>) {
+}: Pick<MigrateOptions, 'strategy' | 'maxDowntime' | 'bandwidth' | 'compression' | 'streams' | 'force' | 'verify'>) {
   return {
     ...(strategy === undefined ? {} : { strategy }),
     ...(maxDowntime === undefined ? {} : { maxDowntimeMs: parseDuration('--max-downtime', maxDowntime) }),
     ...(bandwidth === undefined ? {} : { bandwidth: parseRate('--bandwidth', bandwidth) }),
+    ...(compression === undefined ? {} : { compression }),
+    ...(streams === undefined ? {} : { streams }),
     ...(force === undefined ? {} : { force }),
     ...(verify === undefined ? {} : { verify }),
   };
@@ -164,24 +185,12 @@ export async function follow(
       continue;
     }
     const { state, source, target, waitingFor } = record;
-    const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}${state === 'copying' && progress !== null ? `  ${describeProgress(progress)}` : ''}`;
+    const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}${progress === null ? '' : `  ${describeProgress(progress)}`}`;
     if (text !== shown && !isFinal(state)) tell(text);
     shown = text;
     if (isFinal(state)) return record;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
-}
-
-/** Bytes, rate and the time that is left, of one round. */
-export function describeProgress({ round, sentBytes, ofBytes, at, since }: Progress): string {
-  const seconds = (at - since) / 1000;
-  const rate = seconds > 0 ? sentBytes / seconds : null;
-  const left = ofBytes === null || rate === null || rate === 0 ? null : Math.max(0, ofBytes - sentBytes) / rate;
-  return [
-    `round ${round}: ${formatBytes(sentBytes)}${ofBytes === null ? '' : ` of ${formatBytes(ofBytes)}`}`,
-    ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
-    ...(left === null ? [] : [`${Math.ceil(left)} s left`]),
-  ].join(', ');
 }
 
 export function outcome(record: MigrationRecord): string {

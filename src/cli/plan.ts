@@ -6,11 +6,13 @@ import { type Plan, planSchema } from '../migration/record.ts';
 import { remedyOf } from '../migration/remedies.ts';
 import {
   bandwidthOption,
+  compressionOption,
   forceOption,
   howToMove,
   type MigrateOptions,
   maxDowntimeOption,
   strategyOption,
+  streamsOption,
   verifyOption,
 } from './migrate.ts';
 import { formatBytes, formatMs } from './table.ts';
@@ -24,6 +26,8 @@ export function planCommand(): Command {
     .addOption(strategyOption())
     .addOption(maxDowntimeOption())
     .addOption(bandwidthOption())
+    .addOption(compressionOption())
+    .addOption(streamsOption())
     .addOption(forceOption())
     .addOption(verifyOption())
     .option('--json', 'JSON, for programs')
@@ -77,13 +81,20 @@ function strategy({ strategy: way, strategyReason }: Plan): string {
   return `strategy   ${way}${strategyReason === '' ? '' : ` (${strategyReason})`}`;
 }
 
-function predictions({ link, predicted }: Plan): string[] {
+function predictions({ link, wire, predicted }: Plan): string[] {
   if (link === null) return ['link       not measured', 'downtime   not predicted: the link was not measured'];
   const measured = `link       ${formatBytes(link.bytesPerSecond)}/s, round trip ${formatMs(link.roundTripMs)}`;
-  if (predicted === null) return [measured, 'downtime   not predicted: no move was measured yet'];
+  const way = wire === null ? [] : [describeWire(wire)];
+  if (predicted === null) return [measured, ...way, 'downtime   not predicted: no move was measured yet'];
   return [
     measured,
+    ...way,
     `downtime   about ${formatMs(predicted.downtimeMs)}`,
     `total      about ${formatMs(predicted.totalMs)}`,
   ];
+}
+
+function describeWire({ compression, streams, why }: NonNullable<Plan['wire']>): string {
+  const how = compression === 'none' ? 'not compressed' : compression;
+  return `wire       ${how}, ${streams} connection${streams === 1 ? '' : 's'} (${why})`;
 }

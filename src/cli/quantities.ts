@@ -1,7 +1,7 @@
 import { RankshiftError } from '../errors.ts';
+import { bytesPerSecondOf } from '../migration/quantities.ts';
 
 const milliseconds: Record<string, number> = { ms: 1, '': 1, s: 1000, m: 60_000 };
-const multiples: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
 /** `250`, `250ms`, `1.5s`, `2m`: milliseconds. @throws RankshiftError E_BAD_INPUT. */
 export function parseDuration(option: string, text: string): number {
@@ -14,9 +14,8 @@ export function parseDuration(option: string, text: string): number {
 
 /** `500K`, `100M`, `1.5G`, `1000000`, with or without `/s`: bytes per second, multiples of 1024. @throws E_BAD_INPUT. */
 export function parseRate(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?(?:\/s)?$/.exec(text);
-  const value = Math.floor(Number(match?.[1]) * (multiples[match?.[2] ?? ''] ?? Number.NaN));
-  if (match === null || value < 1)
+  const value = bytesPerSecondOf(text);
+  if (value === null)
     throw new RankshiftError('E_BAD_INPUT', `${option} ${text}: not a number of bytes per second such as 100M`);
   return value;
 }

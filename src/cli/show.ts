@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
-import { type MigrationRecord, migrationRecordSchema } from '../migration/record.ts';
+import { type MigrationRecord, migrationRecordSchema, progressSchema } from '../migration/record.ts';
 import { describeMigration } from './describe-migration.ts';
 import { formatMs, formatTime, table } from './table.ts';
 
@@ -22,10 +22,11 @@ export function showCommand(): Command {
         console.log(json ? JSON.stringify({ version: 1, migrations }) : list(migrations, !header));
         return;
       }
-      const migration = migrationRecordSchema.parse(
-        (await api.get(`/v1/migrations/${encodeURIComponent(id)}`)).migration,
-      );
-      console.log(json ? JSON.stringify({ version: 1, migration }) : describeMigration(migration));
+      const answer = await api.get(`/v1/migrations/${encodeURIComponent(id)}`);
+      const migration = migrationRecordSchema.parse(answer.migration);
+      const progress = progressSchema.nullable().default(null).parse(answer.progress);
+      if (json) console.log(JSON.stringify({ version: 1, migration, ...(progress === null ? {} : { progress }) }));
+      else console.log(describeMigration(migration, progress));
     });
 }
 

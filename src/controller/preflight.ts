@@ -50,6 +50,13 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     // Only memory that is all there at the gate can be compared.
     postCopy: request.verify === true && context.config.postCopy === 'auto' ? 'asked' : context.config.postCopy,
     limits: request,
+    wire: {
+      packings: measured?.packings ?? null,
+      compression: request.compression ?? context.config.compression,
+      streams: request.streams ?? context.config.streams,
+      nodeBandwidth: context.config.nodeBandwidth,
+      freezeLimited: context.config.freezeLimited,
+    },
   });
   if (measured?.linkError != null) {
     plan.reasons.push({ code: 'link', message: `${source.name} cannot reach ${probed?.name}: ${measured.linkError}` });

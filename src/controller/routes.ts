@@ -3,7 +3,6 @@ import { type ApiRequest, type Route, route } from '../api/route.ts';
 import type { Credentials } from '../channel/credentials.ts';
 import { RankshiftError } from '../errors.ts';
 import { containerId } from '../migration/container.ts';
-import { isFinal } from '../migration/machine.ts';
 import { clockPolicySchema, migrationIdSchema, migrationRequestSchema, nodeNameSchema } from '../migration/record.ts';
 import { readContainer } from '../store/containers.ts';
 import { listMigrations, readMigration } from '../store/migrations.ts';
@@ -30,12 +29,8 @@ const moveSchema = z.strictObject({
   to: nodeNameSchema.optional(),
   clockPolicy: clockPolicySchema.optional(),
   ...migrationRequestSchema.pick({
-    quiesce: true,
-    strategy: true,
-    maxDowntimeMs: true,
-    force: true,
-    bandwidth: true,
-    verify: true,
+    ...{ quiesce: true, strategy: true, maxDowntimeMs: true, force: true, bandwidth: true },
+    ...{ compression: true, streams: true, verify: true },
   }).shape,
 });
 const offset = z.coerce.number().int().min(0).default(0);
@@ -100,7 +95,8 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
         const record = await readMigration(context.redis, migrationId(request.params));
         await requireMigrationOwner(context, await caller(request), record);
         // Beside the record, which is written by its driver alone.
-        const progress = isFinal(record.state) ? null : await readProgress(context.redis, record.id);
+        const moving = record.state === 'copying' || record.state === 'switching';
+        const progress = moving ? await readProgress(context.redis, record.id) : null;
         return { migration: record, progress };
       },
     }),

@@ -1,5 +1,6 @@
 import type { SwitchOrder } from '../migration/commands.ts';
 import type { MigrationRecord, Plan } from '../migration/record.ts';
+import { plainWire } from '../migration/wire.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
 import { peerAgents } from './places.ts';
@@ -8,7 +9,7 @@ import { peerAgents } from './places.ts';
 export async function switchOrder(
   context: ControllerContext,
   record: MigrationRecord,
-  { source, memoryBytes, strategy, lazy, link }: Plan,
+  { source, memoryBytes, strategy, lazy, link, wire, dirtyBytesPerSecond }: Plan,
   target: string,
   epoch: number,
 ): Promise<SwitchOrder> {
@@ -31,6 +32,8 @@ export async function switchOrder(
     lazy,
     bandwidth: record.request.bandwidth ?? null,
     verify: record.request.verify ?? false,
+    wire: wire === null ? plainWire : { compression: wire.compression, streams: wire.streams },
+    dirtyBytesPerSecond,
     roundTripMs: link?.roundTripMs ?? 0,
   };
 }

@@ -9,6 +9,7 @@ import {
   reasonSchema,
   strategySchema,
 } from './record.ts';
+import { packingsSchema, wireSchema } from './wire.ts';
 
 /** Where an agent listens for channels. */
 export const agentAddressSchema = z.strictObject({
@@ -115,6 +116,9 @@ export const switchOrderSchema = z.strictObject({
   bandwidth: z.number().int().positive().nullable(),
   /** Every page of the restored container is compared with the source's before the commit. */
   verify: z.boolean().default(false),
+  wire: wireSchema,
+  /** What the ranks write, as the plan sampled it. */
+  dirtyBytesPerSecond: z.number().min(0).nullable(),
 });
 export type SwitchOrder = z.infer<typeof switchOrderSchema>;
 
@@ -154,6 +158,8 @@ export const inspectResultSchema = z.object({
   memoryBytes: z.number(),
   /** Null where it could not be measured, or no target was asked about. */
   dirtyBytesPerSecond: z.number().nullable(),
+  /** What compression makes of a sample of the memory; null where that was not tried. */
+  packings: packingsSchema.nullable().default(null),
   upperBytes: z.number(),
   processes: z.number(),
   reasons: z.array(reasonSchema),

@@ -35,7 +35,7 @@ const input: Parameters<typeof planMove>[0] = {
   sourceFacts,
   target: node('n2'),
   requestedTarget: null,
-  link: { roundTripMs: 1, bytesPerSecond: gib },
+  link: { roundTripMs: 1, bytesPerSecond: gib, severalBytesPerSecond: null },
   fixed: { downtimeMs: 300 },
   strategy: 'auto',
   postCopy: 'asked',

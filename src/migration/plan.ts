@@ -2,6 +2,8 @@ import type { ContainerRecord } from './container.ts';
 import type { LinkFacts, MigrationRequest, MissingLayer, Plan, Reason, Strategy } from './record.ts';
 import { chooseStrategy } from './strategy.ts';
 import { mayLeavePages } from './strategy-kind.ts';
+import type { Compression, Packings } from './wire.ts';
+import { overWire } from './wire-plan.ts';
 
 /** What the agent of the source measured of a rank container. Sizes in bytes. */
 export interface SourceFacts {
@@ -58,6 +60,14 @@ export interface PlanInput {
   postCopy: 'never' | 'asked' | 'auto';
   /** Limits as asked for. */
   limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth' | 'verify'>;
+  /** What of the memory's way was measured, asked for, and set for the node. */
+  wire?: {
+    packings: Packings | null;
+    compression: Compression | 'auto';
+    streams: number | 'auto';
+    nodeBandwidth: number | null;
+    freezeLimited: boolean;
+  };
 }
 
 /** The target's memory holds the image and the restored rank at once while a stop-and-copy runs. */
@@ -76,14 +86,15 @@ export function planMove(input: PlanInput): Plan {
   if (target !== null && target.kernel !== source.kernel) {
     warnings.push(`kernels differ: ${source.name} runs ${source.kernel}, ${target.name} runs ${target.kernel}`);
   }
-  const way = chooseStrategy(input);
+  const { facts, wire } = overWire(input);
+  const way = chooseStrategy(facts);
   reasons.push(...way.reasons);
   if (mayLeavePages(way.strategy)) {
     warnings.push(
       `until all memory has come, some time after the switch, ${source.name} must live and be reached: else ${container.id} is lost, and its job`,
     );
   }
-  if (way.strategy === 'stop-and-copy' && input.limits.bandwidth !== undefined) {
+  if (way.strategy === 'stop-and-copy' && input.limits.bandwidth !== undefined && input.wire?.freezeLimited !== true) {
     warnings.push('the bandwidth limits rounds before the freeze, and stop-and-copy makes none');
   }
   if (input.limits.verify === true && mayLeavePages(way.strategy)) {
@@ -107,7 +118,9 @@ export function planMove(input: PlanInput): Plan {
     strategyReason: way.why,
     lazy: way.lazy,
     memoryBytes,
+    dirtyBytesPerSecond: sourceFacts?.dirtyBytesPerSecond ?? null,
     link,
+    wire,
     layers: target?.missingLayers ?? [],
     predicted: withLayers(way.predicted, input),
     reasons,

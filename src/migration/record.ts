@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { compressionSchema, streamsSchema } from './wire.ts';
 
 /** States of a migration, in the order of a normal move; the last six are final. */
 export const migrationStates = [
@@ -56,6 +57,9 @@ export const migrationRequestSchema = z.strictObject({
   bandwidth: z.number().int().positive().max(1e15).optional(),
   /** Compare every page before the target may run; costs downtime. */
   verify: z.boolean().optional(),
+  compression: compressionSchema.or(z.literal('auto')).optional(),
+  /** Connections. */
+  streams: streamsSchema.or(z.literal('auto')).optional(),
 });
 export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
 
@@ -75,7 +79,10 @@ export type Reason = z.infer<typeof reasonSchema>;
 
 export const linkFactsSchema = z.object({
   roundTripMs: z.number(),
+  /** Over one connection. */
   bytesPerSecond: z.number(),
+  /** Over several (wire.ts); null where the round trip is too short for that to matter. */
+  severalBytesPerSecond: z.number().nullable().default(null),
 });
 export type LinkFacts = z.infer<typeof linkFactsSchema>;
 
@@ -99,9 +106,21 @@ export const planSchema = z.object({
   /** The target restores at once and fills in memory while the container runs, out of its own; else CRIU restores it whole. */
   lazy: z.boolean().default(false),
   memoryBytes: z.number(),
+  /** What the ranks wrote while they were looked at; null where they were not. */
+  dirtyBytesPerSecond: z.number().nullable().default(null),
   link: linkFactsSchema.nullable(),
   /** What is fetched into the target's image store before the move. */
   layers: z.array(missingLayerSchema).default([]),
+  /** How the memory goes over the link, why, and what that carries, bytes of pages per second. */
+  wire: z
+    .object({
+      compression: compressionSchema,
+      streams: streamsSchema,
+      why: z.string(),
+      bytesPerSecond: z.number().nullable(),
+    })
+    .nullable()
+    .default(null),
   /** Predicted milliseconds; null where nothing was measured to predict from. */
   predicted: z.object({ downtimeMs: z.number(), totalMs: z.number() }).nullable(),
   reasons: z.array(reasonSchema),
@@ -146,7 +165,8 @@ export type QuiesceResult = z.infer<typeof quiesceResultSchema>;
 
 /** What went to the target while the ranks ran. */
 export const copyResultSchema = z.object({
-  rounds: z.array(z.object({ bytes: z.number(), ms: z.number() })),
+  /** `wireBytes`: what `bytes` became on the wire. */
+  rounds: z.array(z.object({ bytes: z.number(), ms: z.number(), wireBytes: z.number().optional() })),
   /** Why no further round was made. */
   ended: z.string(),
   /** Written memory by the tracker, and what the stream carried, bytes per second. */
@@ -157,17 +177,22 @@ export const copyResultSchema = z.object({
 });
 export type CopyResult = z.infer<typeof copyResultSchema>;
 
-/** How far a copy is. Bytes; `bytesPerSecond` null before anything was measured. */
+/** How far a move is. Bytes are those of pages; null before anything was measured. */
 export const progressSchema = z.object({
-  /** The round under way, from 1 on, and what it has sent. */
+  /** A round while the ranks run, or what goes in the freeze. */
+  phase: z.enum(['round', 'freeze']).default('round'),
+  /** From 1 on; of the freeze: the one after the last. */
   round: z.number().int(),
   sentBytes: z.number(),
-  /** What it sends in all, null where that is not known. */
+  /** What that took of the wire. */
+  wireBytes: z.number().default(0),
+  /** What goes in all, about; null where that is not known. */
   ofBytes: z.number().nullable(),
   /** Of the rounds before. */
   bytesPerSecond: z.number().nullable(),
+  dirtyBytesPerSecond: z.number().nullable().default(null),
   at: z.number(),
-  /** When the round began, Unix time in milliseconds as `at`. */
+  /** When it began, Unix time in milliseconds as `at`. */
   since: z.number(),
 });
 export type Progress = z.infer<typeof progressSchema>;
@@ -183,7 +208,15 @@ export const switchResultSchema = z.object({
   stallMs: z.number().nullable(),
   quiesce: quiesceResultSchema.nullable().default(null),
   drain: z.object({ drained: z.boolean(), waitedMs: z.number(), pendingBytes: z.number() }).nullable(),
-  bytes: z.object({ pages: z.number(), upper: z.number(), metadata: z.number() }).nullable(),
+  bytes: z
+    .object({
+      pages: z.number(),
+      upper: z.number(),
+      metadata: z.number(),
+      /** What the pages took of the wire, where they were counted there. */
+      wire: z.number().nullable().default(null),
+    })
+    .nullable(),
   criu: z.object({ dump: z.record(z.string(), z.number()), restore: z.record(z.string(), z.number()) }).nullable(),
   clock: clockResultSchema.nullable(),
   copy: copyResultSchema.nullable().default(null),

@@ -2,6 +2,7 @@ import { converges, lambda, type MoveFacts, predict, roundsWorthIt, worthFreezin
 import type { NodeFacts, PlanInput } from './plan.ts';
 import type { Plan, Reason, Strategy } from './record.ts';
 import { hasRounds, mayLeavePages } from './strategy-kind.ts';
+import type { PageRates } from './wire-plan.ts';
 
 /** Of a round, besides its bytes and a round trip: a scan of every mapping, ms. */
 const roundMs = 5;
@@ -19,7 +20,7 @@ export interface Way {
 }
 
 /** How a move is done: as asked for, else by what the model predicts. */
-export function chooseStrategy(input: PlanInput): Way {
+export function chooseStrategy(input: PlanInput & { rates: PageRates }): Way {
   const { source, target, strategy } = input;
   const lacking = [source, target].filter((node) => node !== null).find((node) => !node.pagesOk);
   const lazy = target !== null && lacking === undefined;
@@ -83,7 +84,7 @@ function whyNot(
 
 /** What the model works with; null where link or writes were not measured. */
 function factsOf(
-  { sourceFacts, link, fixed, pagesBytesPerSecond, limits }: PlanInput,
+  { sourceFacts, link, fixed, pagesBytesPerSecond, rates }: PlanInput & { rates: PageRates },
   lazy: boolean,
   ownMs: number,
 ): MoveFacts | null {
@@ -92,8 +93,8 @@ function factsOf(
   return {
     memoryBytes: sourceFacts.memoryBytes,
     dirtyBytesPerSecond: sourceFacts.dirtyBytesPerSecond,
-    bytesPerSecond: Math.min(rate, limits.bandwidth ?? rate),
-    freezeBytesPerSecond: rate,
+    bytesPerSecond: Math.min(rate, rates.rounds ?? rate),
+    freezeBytesPerSecond: Math.min(rate, rates.freeze ?? rate),
     roundSeconds: (link.roundTripMs + ownMs) / 1000,
     fixedDowntimeMs: fixed?.downtimeMs ?? usualFixedMs,
   };

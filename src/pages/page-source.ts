@@ -7,7 +7,9 @@ const armedSchema = z.object({ processes: z.number(), unarmed: z.number(), longe
 const roundSchema = z.object({
   round: z.number(),
   pages: z.number(),
+  /** Before any compression, and on the wire. */
   bytes: z.number(),
+  wireBytes: z.number(),
   ms: z.number(),
   longestStopUs: z.number().optional(),
 });
@@ -17,6 +19,8 @@ export type Left = z.infer<typeof leftSchema>;
 const progressSchema = z.strictObject({ sentBytes: z.number(), wireBytes: z.number() });
 /** What one round sent, bytes and milliseconds. */
 export type Round = z.infer<typeof roundSchema>;
+/** How far it is, bytes before and after compression; twice a second. */
+export type Tell = (sent: { sentBytes: number; wireBytes: number }) => void;
 
 const shortMs = 60_000;
 /** A round over everything, on a slow link. */
@@ -58,7 +62,7 @@ export class PageSource {
   }
 
   /** Sends what was written since the last round, or everything, not faster than so many bytes per second. */
-  round(bytesPerSecond?: number, tell: (sentBytes: number) => void = () => undefined): Promise<Round> {
+  round(bytesPerSecond?: number, tell: Tell = () => undefined): Promise<Round> {
     return this.#ask(
       bytesPerSecond === undefined ? 'round' : `round ${Math.ceil(bytesPerSecond)}`,
       roundSchema,
@@ -72,9 +76,22 @@ export class PageSource {
     await this.#ask('reserve', z.object({ processes: z.number() }), shortMs);
   }
 
-  /** Of the frozen container: sends what is missing, and which pages there are. Everything where it was never armed. */
-  final(): Promise<Round> {
-    return this.#ask('final', roundSchema, roundMs);
+  /**
+   * Of the frozen container: sends what is missing, and which pages there are. Everything where it was never armed.
+   * Limits hold where one is given, 0 being none of this move's own.
+   */
+  final(bytesPerSecond: number | null = null, tell: Tell = () => undefined): Promise<Round> {
+    return this.#ask(
+      bytesPerSecond === null ? 'final' : `final ${Math.ceil(bytesPerSecond)}`,
+      roundSchema,
+      roundMs,
+      tell,
+    );
+  }
+
+  /** Sets the limit that all moves of this node share in rounds; the file is how they do. */
+  async limitNode(bytesPerSecond: number, file: string): Promise<void> {
+    await this.#ask(`node-limit ${bytesPerSecond} ${file}`, z.object({}), shortMs);
   }
 
   /**
@@ -92,18 +109,13 @@ export class PageSource {
     this.#carrier.endInput();
   }
 
-  async #ask<T>(
-    command: string,
-    schema: z.ZodType<T>,
-    timeoutMs: number,
-    tell: (sentBytes: number) => void = () => undefined,
-  ): Promise<T> {
+  async #ask<T>(command: string, schema: z.ZodType<T>, timeoutMs: number, tell: Tell = () => undefined): Promise<T> {
     this.#carrier.write(`${command}\n`);
     for (;;) {
       const answer: unknown = JSON.parse(await this.#carrier.line(timeoutMs));
       const progress = progressSchema.safeParse(answer);
       if (!progress.success) return schema.parse(answer);
-      tell(progress.data.sentBytes);
+      tell(progress.data);
     }
   }
 }

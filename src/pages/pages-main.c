@@ -18,6 +18,7 @@ int main(int argc, char **argv)
 		{ "checksum", "rankshift-pages checksum", checksum },
 		{ "sum", "rankshift-pages sum", sum },
 		{ "compare", "rankshift-pages compare", compare },
+		{ "ratio", "rankshift-pages ratio", ratio },
 	};
 	program_name = "rankshift-pages";
 	for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {
@@ -26,5 +27,5 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	}
-	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | sum CGROUP_DIR FILE | compare CGROUP_DIR FILE | probe");
+	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | sum CGROUP_DIR FILE | compare CGROUP_DIR FILE | ratio CGROUP_DIR | probe");
 }

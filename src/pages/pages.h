@@ -9,6 +9,7 @@ int checksum(int argc, char **argv);
 int sum(int argc, char **argv);
 int compare(int argc, char **argv);
 int take(int argc, char **argv);
+int ratio(int argc, char **argv);
 int probe(int argc, char **argv);
 
 #endif

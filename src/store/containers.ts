@@ -55,9 +55,14 @@ export async function openSwitch(redis: Redis, of: SwitchIdentity): Promise<Open
   return (await script(redis, 'openSwitch', key(of.container), of.migration, of.source, of.epoch)) as OpenAnswer;
 }
 
-/** Whether a migration may still commit. */
-export async function switchIsOpen(redis: Redis, container: string, migration: string): Promise<boolean> {
-  return (await redis.hget(key(container), 'switch')) === migration;
+/** Whether a migration may still commit, or has. */
+export async function switchIsOpen(
+  redis: Redis,
+  container: string,
+  migration: string,
+): Promise<'open' | 'committed' | 'closed'> {
+  const [open, committed] = await redis.hmget(key(container), 'switch', 'committed');
+  return open === migration ? 'open' : committed === migration ? 'committed' : 'closed';
 }
 
 /** One try to commit, made durable. An exception means: unknown, ask again. */
