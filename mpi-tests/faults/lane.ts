@@ -10,7 +10,7 @@ import { clearBreakpoint, killService, releaseService, setBreakpoint, untilHit }
 import { until } from '../support/until.ts';
 import { untilNothingIsLeft } from '../support/use-cluster.ts';
 import { CopyWatch } from './copies.ts';
-import { type Fault, heal, type Parts } from './faults.ts';
+import { type Fault, faults, heal, type Parts } from './faults.ts';
 import { misplaced } from './places.ts';
 import type { Point } from './points.ts';
 import { Records } from './records.ts';
@@ -80,6 +80,8 @@ export class Lane {
       row.error = record.error === null ? '' : `${record.error.code} ${record.error.message}`;
       row.lines = record.error?.lines ?? [];
       row.wrong.push(...wrongEnd(record, point, mayLeavePages(strategy) && fault.cutsPages === true));
+      if (fault.name === faults.controller.name && record.state === 'completed' && record.result?.downtimeMs == null)
+        row.wrong.push('the downtime is not told, although both agents lived');
       if (record.state === 'lost') row.wrong.push(...(await this.#afterLoss(watch)));
       else row.wrong.push(...(await this.look(record, parts, index, watch)));
     } catch (error) {

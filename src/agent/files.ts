@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Config, containerDir, migrationDir } from '../config.ts';
 import { containerFactsSchema } from '../migration/commands.ts';
-import { containerIdSchema, migrationIdSchema, nodeNameSchema } from '../migration/record.ts';
+import {
+  containerIdSchema,
+  migrationIdSchema,
+  nodeNameSchema,
+  type SwitchResult,
+  switchResultSchema,
+} from '../migration/record.ts';
 
 /** What this node remembers of a container that it owns. */
 export const localContainerSchema = z.object({ facts: containerFactsSchema, epoch: z.number().int() });
@@ -53,6 +59,17 @@ export async function writeRole(config: Config, role: Role): Promise<void> {
 
 export async function readRole(config: Config, migration: string): Promise<Role | null> {
   return readJson(roleFile(config, migration), roleSchema);
+}
+
+const resultFile = (config: Config, migration: string) => join(migrationDir(config, migration), 'result.json');
+
+/** What a source measured of a switch that committed, for a controller that was not there to be told. */
+export async function writeSwitchResult(config: Config, migration: string, result: SwitchResult): Promise<void> {
+  await writeJson(resultFile(config, migration), result);
+}
+
+export async function readSwitchResult(config: Config, migration: string): Promise<SwitchResult | null> {
+  return readJson(resultFile(config, migration), switchResultSchema);
 }
 
 /** Migrations in which this node has a part that is not settled. */

@@ -10,7 +10,7 @@ import { Timeline } from '../telemetry/timeline.ts';
 import { closeSwitch } from './close-switch.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively } from './exclusively.ts';
-import { listRoles, type Role, readLocalContainer, readRole, writeLocalContainer } from './files.ts';
+import { listRoles, type Role, readLocalContainer, readRole, readSwitchResult, writeLocalContainer } from './files.ts';
 import { workDirOf } from './local-handle.ts';
 import { unmountMigration } from './migration-dir.ts';
 import { removeContainer } from './remove-container.ts';
@@ -25,8 +25,9 @@ import { untilCriuEnded } from './until-criu-ended.ts';
 export async function resolve(context: AgentContext, migration: string): Promise<ResolveResult> {
   return exclusively(context, migration, async () => {
     const role = await readRole(context.config, migration);
-    if (role === null) return { outcome: 'nothing-here' };
-    return { outcome: await (role.role === 'source' ? resolveSource(context, role) : resolveTarget(context, role)) };
+    if (role === null) return { outcome: 'nothing-here', result: null };
+    const outcome = await (role.role === 'source' ? resolveSource(context, role) : resolveTarget(context, role));
+    return { outcome, result: outcome === 'committed' ? await readSwitchResult(context.config, migration) : null };
   });
 }
 

@@ -21,7 +21,7 @@ import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
 import { copyRounds, type RoundSource } from './copy-rounds.ts';
 import { armDrain, drain } from './drain.ts';
-import { readLocalContainer, writeRole } from './files.ts';
+import { readLocalContainer, writeRole, writeSwitchResult } from './files.ts';
 import { describeLocal, type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
@@ -84,6 +84,7 @@ export async function switchSource(
 
   const run = new SourceRun(context, order, new Timeline(node), await describeLocal(context, local.facts));
   await run.conduct(envelope);
+  if (run.result.outcome === 'committed') await writeSwitchResult(config, migration, run.result);
   return run.result;
 }
 

@@ -157,10 +157,10 @@ async function decide(
   apply: Apply,
   cause?: RankshiftError,
 ): Promise<void> {
-  const outcome = await settle(context, record, waiting(apply));
+  const { outcome, result: measured } = await settle(context, record, waiting(apply));
   const error = cause ?? new RankshiftError('E_AGENT', 'the switch was interrupted', { phase: 'switching' });
   const result = { ...unmeasured, outcome, error: outcome === 'committed' ? null : error.toJSON() };
-  await conclude(context, record, result, apply);
+  await conclude(context, record, measured ?? result, apply);
 }
 
 async function conclude(

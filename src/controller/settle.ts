@@ -1,6 +1,6 @@
 import { RankshiftError } from '../errors.ts';
 import { type CommandName, type CommandPayload, resolveResultSchema } from '../migration/commands.ts';
-import type { MigrationRecord } from '../migration/record.ts';
+import type { MigrationRecord, SwitchResult } from '../migration/record.ts';
 import { abortSwitch, readContainer } from '../store/containers.ts';
 import type { ControllerContext } from './context.ts';
 
@@ -10,26 +10,25 @@ type Wait = (reason: string | null) => Promise<unknown>;
 
 /**
  * After an interruption inside a switch: asks both nodes to settle by the commit record, as often as it takes.
- * The source first: its answer closes the switch, so that what the target says after it is final.
+ * The source first: its answer closes the switch, so that what the target says after it is final. `result` is what the
+ * source measured, where it came to the end of the switch.
  */
 export async function settle(
   context: ControllerContext,
   record: MigrationRecord,
   wait: Wait,
-): Promise<'committed' | 'rolled-back'> {
+): Promise<{ outcome: 'committed' | 'rolled-back'; result: SwitchResult | null }> {
   const { id, container, source, target } = record;
   const payload = { migration: id, container };
-  if (source !== null) await untilDone(context, source, 'resolve', payload, wait);
+  const ask = async (node: string) =>
+    resolveResultSchema.parse(await untilDone(context, node, 'resolve', payload, wait));
+  const result = source === null ? null : (await ask(source)).result;
   // The source may never have heard of it. Closed for good, so that a late order of a driver before us opens nothing.
   if (record.epoch !== null) await abortSwitch(context.redis, { ...payload, epoch: record.epoch });
-  if (target !== null) {
-    const answer = resolveResultSchema.parse(await untilDone(context, target, 'resolve', payload, wait));
-    if (answer.outcome === 'committed') return 'committed';
-  }
+  if (target !== null && (await ask(target)).outcome === 'committed') return { outcome: 'committed', result };
   const now = await readContainer(context.redis, container);
-  return now !== null && now.owner === target && record.epoch !== null && now.epoch > record.epoch
-    ? 'committed'
-    : 'rolled-back';
+  const moved = now !== null && now.owner === target && record.epoch !== null && now.epoch > record.epoch;
+  return moved ? { outcome: 'committed', result } : { outcome: 'rolled-back', result: null };
 }
 
 /** Removes what a migration prepared on its target. The target refuses by itself where it owns the container. */

@@ -8,6 +8,7 @@ import {
   quiesceSchema,
   reasonSchema,
   strategySchema,
+  switchResultSchema,
 } from './record.ts';
 import { packingsSchema, wireSchema } from './wire.ts';
 
@@ -193,5 +194,7 @@ export type FinishResult = z.infer<typeof finishResultSchema>;
 /** What a node found when it was asked to settle a migration. */
 export const resolveResultSchema = z.object({
   outcome: z.enum(['committed', 'rolled-back', 'nothing-here']),
+  /** What the switch measured, where its conductor lived to its end. */
+  result: switchResultSchema.nullable().default(null),
 });
 export type ResolveResult = z.infer<typeof resolveResultSchema>;
