@@ -83,8 +83,10 @@ async function run(strategies: Strategy[], names: string[], moves: number): Prom
   if (measured.some(({ wrong }) => wrong.length > 0)) process.exitCode = 1;
 }
 
-const same = (row: Row, others: readonly Row[]) =>
-  others.some(({ strategy, program }) => strategy === row.strategy && program === row.program);
+/** A declaration, which the command above may use before it comes to this line. */
+function same(row: Row, others: readonly Row[]): boolean {
+  return others.some(({ strategy, program }) => strategy === row.strategy && program === row.program);
+}
 
 /** Rows of the last run, whatever it measured. */
 function earlier(): Row[] {
