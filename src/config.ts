@@ -188,6 +188,12 @@ const keys = {
     allowed: 'yes or no',
     about: 'limits of bandwidth hold while the container is frozen too',
   },
+  UpperSync: {
+    schema: yesNo,
+    fallback: 'yes',
+    allowed: 'yes or no',
+    about: 'send the upper directory while the ranks run, and in the freeze what was changed since',
+  },
   Wake: {
     schema: yesNo,
     fallback: 'yes',

@@ -1,22 +1,20 @@
-import { PassThrough } from 'node:stream';
 import type { Channel } from '../channel/channel.ts';
 import { controllerName } from '../channel/credentials.ts';
 import { type Envelope, verifyEnvelope } from '../channel/envelope.ts';
 import { containerDir } from '../config.ts';
 import { upperPath } from '../container/rootfs.ts';
-import { unpackUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
 import { type SwitchOrder, switchOrderSchema } from '../migration/commands.ts';
 import { parseContainerId } from '../migration/container.ts';
 import { overlayIdentity } from '../network/identity.ts';
 import { repoint } from '../network/repoint.ts';
-import { mountContainer } from './build-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, readRole } from './files.ts';
 import { answerLink } from './link.ts';
 import { openingSchema, repointRequestSchema } from './messages.ts';
 import { serveOutput } from './output.ts';
 import { receivePages } from './receive-pages.ts';
+import { receiveUpper } from './receive-upper.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { serveImage, serveLayer } from './serve-layer.ts';
 import { switchTarget } from './switch-target.ts';
@@ -109,11 +107,7 @@ export class ChannelServer {
   async #upper(channel: Channel, migration: string): Promise<void> {
     const session = checkPeer(this.#sessions.get(migration), channel);
     await channel.send({ op: 'ready' });
-    const archive = new PassThrough({ highWaterMark: 1_048_576 });
-    const work = Promise.all([channel.pipeOut(archive), unpackUpper(archive, session.upperDir)]).then(async () => {
-      // Only now: overlayfs does not look kindly on an upper directory that changes below it.
-      await mountContainer(this.#context.config, session.facts);
-    });
+    const work = receiveUpper(this.#context, channel, session.facts, session.upperDir);
     session.takeUpper(work);
     await work;
   }

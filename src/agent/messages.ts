@@ -27,7 +27,7 @@ export const openingSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('image'), envelope: envelopeSchema }),
   /** CRIU's page images, as they are written. */
   z.strictObject({ op: z.literal('pages'), migration: migrationIdSchema }),
-  /** The container's upper directory as an archive. */
+  /** The container's upper directory, in passes. */
   z.strictObject({ op: z.literal('upper'), migration: migrationIdSchema }),
   /** Source to a peer: frames for the container go to its source or target node from now on. */
   z.strictObject({ op: z.literal('repoint'), envelope: envelopeSchema }),
@@ -53,6 +53,8 @@ export const takeSchema = z.strictObject({
   op: z.literal('take'),
   round: z.number().int().min(1).max(1000).nullable(),
 });
+/** On the upper channel, target to source: all of a pass lies there. */
+export const appliedSchema = z.strictObject({ op: z.literal('applied') });
 export const readySchema = z.strictObject({ op: z.literal('ready') });
 
 const imageFileSchema = z.strictObject({

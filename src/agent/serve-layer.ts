@@ -19,7 +19,7 @@ export async function serveLayer(
     throw new RankshiftError('E_NOT_PERMITTED', `${channel.peer} has no order for layer ${digest}`);
   }
   await channel.send({ op: 'ready' });
-  await channel.pipeIn(paced(packLayer(context.config.imageStore, digest), order.bandwidth));
+  await channel.pipeIn(paced(packLayer(context.config.imageStore, digest), () => order.bandwidth));
   // The other side closes when it has the layer in its place.
   await channel.closed;
 }

@@ -3,7 +3,6 @@ import type { Envelope } from '../channel/envelope.ts';
 import { type ArmedCriu, armDump } from '../checkpoint/dump.ts';
 import { restartableAreas } from '../checkpoint/images/restartable-areas.ts';
 import { freeze } from '../container/runtime.ts';
-import { packUpper } from '../container/upper-archive.ts';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import { fitsIntoFreeze } from '../migration/model.ts';
@@ -30,6 +29,7 @@ import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
 import { connectMemory, type MemoryStream, type SentPages } from './send-pages.ts';
+import { UpperSync } from './send-upper.ts';
 import { settleSource } from './settle-source.ts';
 import { connectFor, connectSwitch, type SwitchConnections } from './switch-connections.ts';
 import { addSourceStats, addTargetView, sumOfPages } from './switch-result.ts';
@@ -97,6 +97,7 @@ class SourceRun {
   #connections: SwitchConnections | null = null;
   #link: ControlLink | null = null;
   #memory: MemoryStream | null = null;
+  #upper: UpperSync | null = null;
   #dumped: Promise<void> | null = null;
   #frozenNs: bigint | null = null;
   #clocks: SwitchClocks | null = null;
@@ -128,6 +129,7 @@ class SourceRun {
     }
     this.#settling.abort();
     await this.#memory?.end();
+    this.#upper?.end();
     this.#endCopy();
     this.#armed?.drain.drop();
     this.#armed?.hold.drop();
@@ -171,10 +173,14 @@ class SourceRun {
     this.#memory = await timeline.span('connect pages', () =>
       connectMemory(context, connections.pages, order, this.handle),
     );
+    const upper = new UpperSync(context, order, connections.upper, this.handle, timeline);
+    this.#upper = upper;
+    await link.race(upper.passes());
     const { rounds, reserve } = this.#memory;
     const live = hasRounds(order.strategy) && rounds !== null;
     if (live) await this.copy(rounds, link);
     if (!live || !order.lazy) await timeline.span('reserve', () => link.race(reserve()));
+    await link.race(upper.pass());
     this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
     this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip'), dump: this.#armDump() };
     await this.#breakpoint('before-freeze');
@@ -193,8 +199,8 @@ class SourceRun {
   async freezeAndSend(): Promise<void> {
     const { context, order, timeline, handle, result } = this;
     const [connections, link, clocks, armed] = [this.#connections, this.#link, this.#clocks, this.#armed];
-    const memory = this.#memory;
-    if (connections === null || link === null || clocks === null || armed === null || memory === null)
+    const [memory, upper] = [this.#memory, this.#upper];
+    if (connections === null || link === null || clocks === null || armed === null || memory === null || upper === null)
       throw new Error('not prepared');
     if (order.quiesce === 'mpi') {
       result.quiesce = await timeline.span('quiesce', () => link.race(parkRanks(context, handle)));
@@ -214,7 +220,7 @@ class SourceRun {
     const [, upperBytes, pages] = await link.race(
       Promise.all([
         timeline.span('repoint', () => repointPeers(handle, connections.peers, order.target.address)),
-        timeline.span('upper', () => connections.upper.pipeIn(packUpper(handle.upper))),
+        timeline.span('upper', () => upper.finish()),
         this.dumpAndSend(memory, armed.dump),
       ]),
     );
@@ -227,6 +233,7 @@ class SourceRun {
     await link.send({ op: 'restore', monotonicNs: String(offset.monotonicNs), boottimeNs: String(offset.boottimeNs) });
     timeline.mark('sent');
     result.bytes = { ...sumOfPages(pages, result.copy), upper: upperBytes, metadata };
+    result.upper = upper.result;
     result.clock = describeClocks(order.clockPolicy, handle.clock, clocks, offset);
     await this.#breakpoint('sent');
   }

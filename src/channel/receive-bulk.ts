@@ -75,6 +75,7 @@ async function refuse(link: Link, error: RankshiftError): Promise<void> {
 }
 
 function writeFailure(peer: string, cause: NodeJS.ErrnoException): RankshiftError {
+  if (cause instanceof RankshiftError) return cause;
   const full = ['ENOSPC', 'EDQUOT', 'ENOMEM'].includes(cause.code ?? '');
   const message = `writing what came from ${peer} failed: ${cause.message}`;
   return new RankshiftError(full ? 'E_TARGET_FULL' : 'E_COMMAND', message, { cause });

@@ -178,6 +178,13 @@ export const copyResultSchema = z.object({
 export type CopyResult = z.infer<typeof copyResultSchema>;
 
 /** How far a move is. Bytes are those of pages; null before anything was measured. */
+const upperPassSchema = z.object({ bytes: z.number(), changed: z.number(), ms: z.number() });
+
+/** How the upper directory went: what was changed, while the container ran and in the freeze. */
+export const upperResultSchema = z.object({ passes: z.array(upperPassSchema), final: upperPassSchema.nullable() });
+export type UpperResult = z.infer<typeof upperResultSchema>;
+
+/** How far a copy is. Bytes; `bytesPerSecond` null before anything was measured. */
 export const progressSchema = z.object({
   /** A round while the ranks run, or what goes in the freeze. */
   phase: z.enum(['round', 'freeze']).default('round'),
@@ -224,6 +231,7 @@ export const switchResultSchema = z.object({
   leftBytes: z.number().nullable().default(null),
   /** Of a move with --verify. */
   verified: verifiedSchema.nullable().default(null),
+  upper: upperResultSchema.nullable().default(null),
   timeline: z.array(timelineEntrySchema),
   error: serializedErrorSchema.nullable(),
 });
@@ -242,6 +250,7 @@ export const unmeasured: SwitchResult = {
   copy: null,
   leftBytes: null,
   verified: null,
+  upper: null,
   timeline: [],
   error: null,
 };

@@ -151,7 +151,7 @@ for (const build of builds) {
     await setXattr(at('d'), 'trusted.overlay.opaque', 'y');
     await setXattr(at('d'), 'trusted.overlay.origin', 'of this node');
     await setXattr(at('d/plain'), 'user.note', 'n');
-    await setXattr(at('d/plain'), 'security.capability', '\x01\x00\x00\x02\x80\x00\x00\x00' + '\x00'.repeat(12));
+    await setXattr(at('d/plain'), 'security.capability', `\x01\x00\x00\x02\x80\x00\x00\x00${'\x00'.repeat(12)}`);
     await setXattr(at('d/link'), 'trusted.on-a-link', 'l');
     utimesSync(at('d/e'), 1, 1234567890.123);
     const first = await copy.pass();

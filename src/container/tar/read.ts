@@ -21,8 +21,6 @@ const entryTypes: Record<string, EntryType> = {
 export interface ReadTarOptions {
   /** Code of the errors thrown. @defaultValue E_IMAGE */
   code?: ErrorCode;
-  /** Let GNU sparse files (pax form) pass; their data is then the sparse map and the extents. @defaultValue false */
-  sparse?: boolean;
   /** Sees every byte of the archive that `data` does not give: headers, padding, what was skipped, the end. In order. */
   literal?: (bytes: Buffer) => void;
 }
@@ -83,7 +81,7 @@ export async function* readTar(
         extended.set(header.flag === 'L' ? 'path' : 'linkpath', data.subarray(0, end === -1 ? data.length : end));
         continue;
       }
-      const entry = toEntry(header, new Map([...globals, ...extended]), options.sparse === true, fail);
+      const entry = toEntry(header, new Map([...globals, ...extended]), fail);
       const reader = dataReader(source, entry, fail, literal);
       yield { entry, raw: Buffer.concat(raw), offset: source.position, data: reader.data };
       await reader.finish();
@@ -96,16 +94,11 @@ export async function* readTar(
   }
 }
 
-function toEntry(
-  header: RawHeader,
-  pax: Map<string, Buffer>,
-  sparse: boolean,
-  fail: (message: string) => Error,
-): TarEntry {
+function toEntry(header: RawHeader, pax: Map<string, Buffer>, fail: (message: string) => Error): TarEntry {
   const isSparse = header.flag === 'S' || [...pax.keys()].some((key) => key.startsWith('GNU.sparse.'));
-  const path = pax.get('GNU.sparse.name') ?? pax.get('path');
+  const path = pax.get('path');
   const name = path?.toString('latin1') ?? header.name;
-  if (isSparse && (!sparse || header.flag === 'S')) throw fail(`${displayName(name)} is a sparse entry`);
+  if (isSparse) throw fail(`${displayName(name)} is a sparse entry`);
   const named = entryTypes[header.flag];
   if (named === undefined) {
     throw fail(`${displayName(name)} has the unknown type ${JSON.stringify(header.flag)}`);

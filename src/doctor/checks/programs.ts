@@ -7,7 +7,14 @@ import { type Check, type DoctorContext, type Finding, missing, ok, warning } fr
 import { isAtLeast } from './kernel.ts';
 
 /** Our static C programs in BinDir. */
-const ours = ['rankshift-init', 'rankshift-node', 'rankshift-bulk', 'rankshift-pages', 'rankshift-tcp-pair'];
+const ours = [
+  'rankshift-init',
+  'rankshift-node',
+  'rankshift-bulk',
+  'rankshift-pages',
+  'rankshift-upper',
+  'rankshift-tcp-pair',
+];
 
 export const programs: Check = {
   name: 'programs',
