@@ -10,10 +10,12 @@ import { describeMachine, load } from './measure/machine.ts';
 import { writePlot } from './measure/plot.ts';
 import { writeResult } from './measure/result.ts';
 import { memory } from './memory.ts';
+import { prediction } from './prediction.ts';
 import { shim } from './shim.ts';
 import { stall } from './stall.ts';
+import { tracker } from './tracker.ts';
 
-const benchmarks: Record<string, Benchmark> = { stall, clock, downtime, idle, memory, shim };
+const benchmarks: Record<string, Benchmark> = { stall, clock, downtime, idle, memory, shim, tracker, prediction };
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`);
 
 await new Command('bench')

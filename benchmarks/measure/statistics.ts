@@ -22,7 +22,7 @@ export function summarize(values: readonly number[]): Summary {
 }
 
 /** Linear between the two nearest values (type 7 of Hyndman and Fan 1996). */
-function quantile(sorted: readonly number[], part: number): number {
+export function quantile(sorted: readonly number[], part: number): number {
   const at = part * (sorted.length - 1);
   const below = sorted[Math.floor(at)] ?? 0;
   const above = sorted[Math.ceil(at)] ?? below;
