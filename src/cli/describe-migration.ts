@@ -43,13 +43,14 @@ function measured({ result, state, totalMs, plan, target }: MigrationRecord): st
   if (result === null) return '';
   const layers = plan?.layers ?? [];
   const { downtimeMs, stallMs, bytes, quiesce, drain, verified } = result;
-  const predicted = plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted.downtimeMs)})`;
+  const predicted = (of: 'downtimeMs' | 'totalMs') =>
+    plan?.predicted == null ? '' : ` (predicted ${formatMs(plan.predicted[of])})`;
   return [
     downtimeMs === null && state === 'completed'
       ? 'downtime    not measured: the service was interrupted in the switch'
-      : `downtime    ${formatMs(downtimeMs)}${predicted}`,
+      : `downtime    ${formatMs(downtimeMs)}${predicted('downtimeMs')}`,
     `stall       ${formatMs(stallMs)}`,
-    `total       ${formatMs(totalMs)}`,
+    `total       ${formatMs(totalMs)}${predicted('totalMs')}`,
     ...(bytes === null
       ? []
       : [

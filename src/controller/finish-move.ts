@@ -1,5 +1,6 @@
 import { RankshiftError, type SerializedError } from '../errors.ts';
 import { type CommandPayload, type FinishResult, finishResultSchema } from '../migration/commands.ts';
+import { costSample } from '../migration/estimate.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { addCostSample } from '../store/costs.ts';
 import { readMigration } from '../store/migrations.ts';
@@ -10,7 +11,7 @@ import { untilDone } from './settle.ts';
 /** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
 export async function finishMove(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
   const { id, container } = record;
-  const { source, target } = await readMigration(context.redis, id);
+  const { source, target, plan } = await readMigration(context.redis, id);
   for (const node of [target, source]) {
     if (node === null) continue;
     const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, waiting(apply));
@@ -19,12 +20,9 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     await clearLost(context, record, [target, source]);
     return;
   }
-  const result = record.result;
   // What --verify costs says nothing of other moves.
-  if (result !== null && result.downtimeMs !== null && result.bytes !== null && result.verified === null) {
-    const copied = (result.copy?.rounds ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
-    await addCostSample(context.redis, { bytes: result.bytes.pages - copied, downtimeMs: result.downtimeMs });
-  }
+  const sample = record.result?.verified == null ? costSample({ ...record, source, target, plan }, Date.now()) : null;
+  if (sample !== null) await addCostSample(context.redis, sample);
   await apply({ type: 'finished', at: Date.now() });
 }
 

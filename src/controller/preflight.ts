@@ -1,7 +1,6 @@
 import { RankshiftError } from '../errors.ts';
 import { type InspectResult, inspectResultSchema } from '../migration/commands.ts';
 import type { ContainerRecord } from '../migration/container.ts';
-import { estimateCost } from '../migration/estimate.ts';
 import { chooseTarget, type NodeFacts, planMove } from '../migration/plan.ts';
 import type { MigrationRequest, Plan } from '../migration/record.ts';
 import { readContainer } from '../store/containers.ts';
@@ -36,7 +35,6 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     probed?.agentAlive === true && probed.name !== source.name && first !== null
       ? ((await inspect(context, container, probed.name)) ?? first)
       : first;
-  const cost = estimateCost(await readCostSamples(context.redis));
   const plan = planMove({
     container,
     source,
@@ -44,8 +42,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     target: probed?.name === source.name ? null : probed,
     requestedTarget: request.to ?? null,
     link: measured?.link ?? null,
-    fixed: cost === null ? null : { downtimeMs: cost.fixedMs },
-    pagesBytesPerSecond: cost?.bytesPerSecond ?? null,
+    costs: await readCostSamples(context.redis),
     strategy: request.strategy ?? 'auto',
     // Only memory that is all there at the gate can be compared.
     postCopy: request.verify === true && context.config.postCopy === 'auto' ? 'asked' : context.config.postCopy,

@@ -1,32 +1,57 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { estimateCost, median } from './estimate.ts';
+import { type CostSample, estimateCost, median, theilSen } from './estimate.ts';
 
-test('fixed cost and rate come back out of exact samples', (t) => {
-  fc.assert(
-    fc.property(fc.integer({ min: 10, max: 2000 }), fc.integer({ min: 1, max: 5000 }), (fixedMs, mibPerSecond) => {
-      const rate = mibPerSecond * 1_048_576;
-      const samples = [64, 256, 1024].map((mib) => ({
-        bytes: mib * 1_048_576,
-        downtimeMs: fixedMs + ((mib * 1_048_576) / rate) * 1000,
-      }));
-      const estimate = estimateCost(samples);
-      return (
-        estimate !== null &&
-        Math.abs(estimate.fixedMs - fixedMs) < 1 &&
-        Math.abs((estimate.bytesPerSecond ?? 0) / rate - 1) < 0.01
-      );
-    }),
-  );
-  t.pass();
+const mib = 1_048_576;
+const sample: CostSample = {
+  ...{ strategy: 'pre-copy', lazy: true, source: 'n1', target: 'n2', memoryBytes: 64 * mib },
+  ...{ downtimeMs: 220, dumpMs: 90, pagesMs: 5, aroundMs: 500 },
+  ...{ probedBytesPerSecond: 400 * mib, carriedBytesPerSecond: 800 * mib },
+};
+
+test('nothing is estimated out of nothing; one move that was disturbed changes nothing', (t) => {
+  t.is(estimateCost([], sample), null);
+  const disturbed = { ...sample, downtimeMs: 9000, dumpMs: 8000, aroundMs: 60_000, carriedBytesPerSecond: mib };
+  t.deepEqual(estimateCost([sample, disturbed, sample, sample], sample), {
+    ...{ fixedMs: 220, overlapMs: 90, aroundMs: 500, aroundMsPerByte: 0, rateFactor: 2 },
+  });
 });
 
-test('no samples say nothing; samples of one size give their median and no rate', (t) => {
-  t.is(estimateCost([]), null);
-  t.deepEqual(estimateCost([5, 900, 7].map((downtimeMs) => ({ bytes: 100, downtimeMs }))), {
-    fixedMs: 7,
-    bytesPerSecond: null,
-  });
+test('pages that went longer than the dump are no fixed cost', (t) => {
+  const stop = { ...sample, strategy: 'stop-and-copy' as const, downtimeMs: 1220, pagesMs: 1090 };
+  t.is(estimateCost([stop], stop)?.fixedMs, 220);
+});
+
+test('moves of the same kind count, then those of the same nodes, the last ones first', (t) => {
+  const other = { ...sample, strategy: 'post-copy' as const, downtimeMs: 100 };
+  t.is(estimateCost([other, sample], sample)?.fixedMs, 220);
+  t.is(estimateCost([other], sample)?.fixedMs, 100);
+  const elsewhere = Array.from({ length: 6 }, () => ({ ...sample, target: 'n9', downtimeMs: 400 }));
+  t.is(estimateCost([...elsewhere, ...Array(5).fill(sample)], sample)?.fixedMs, 220);
+  t.is(estimateCost([...elsewhere, sample], sample)?.fixedMs, 400);
+  const old = Array.from({ length: 40 }, () => ({ ...sample, downtimeMs: 999 }));
+  t.is(estimateCost([...Array(15).fill(sample), ...old], sample)?.fixedMs, 220);
+});
+
+test('a slow link says nothing of a fast one', (t) => {
+  const slow = { ...sample, probedBytesPerSecond: 12 * mib, carriedBytesPerSecond: 12 * mib };
+  t.is(estimateCost([slow, slow, slow, sample], sample)?.rateFactor, 2);
+  t.is(estimateCost([slow, sample, sample], slow)?.rateFactor, 1);
+  t.is(estimateCost([slow], sample)?.rateFactor, 1);
+});
+
+test('a line comes back out of its points, and a few wrong ones do not bend it', (t) => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 1000 }), fc.integer({ min: 0, max: 50 }), (at, slope) => {
+      const points = [1, 2, 3, 4, 5, 6, 7, 8].map((x) => [x, at + slope * x] as const);
+      const bent = [...points, [5, 90_000] as const];
+      return [points, bent].every((all) => {
+        const line = theilSen(all);
+        return Math.abs(line.slope - slope) < 1e-6 && Math.abs(line.at - at) < 1e-6;
+      });
+    }),
+  );
+  t.deepEqual(theilSen([[5, 7] as const, [5, 9] as const]), { slope: 0, at: 8 });
 });
 
 test('median', (t) => {

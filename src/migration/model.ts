@@ -18,6 +18,8 @@ export interface MoveFacts {
   roundSeconds: number;
   /** Of the downtime, what depends neither on memory nor on the link, ms. */
   fixedDowntimeMs: number;
+  /** Of that, the time in which pages go beside something that lasts anyway, ms. @defaultValue 0 */
+  overlapMs?: number;
 }
 
 /** Rounds beyond which nothing is gained in any network that was measured. */
@@ -94,13 +96,14 @@ export interface Prediction {
   totalMs: number;
 }
 
-/** What a move with so many rounds costs. Downtime = fixed + V(n) / R + t. */
+/** What a move with so many rounds costs. Downtime = fixed + max(0, V(n) / R - overlap) + t. */
 export function predict(facts: MoveFacts, rounds: number): Prediction {
   const leftBytes = leftAfter(facts, rounds);
   let copySeconds = 0;
   for (let i = 0; i < rounds; i++) copySeconds += leftAfter(facts, i) / facts.bytesPerSecond + facts.roundSeconds;
   const rate = facts.freezeBytesPerSecond ?? facts.bytesPerSecond;
-  const downtimeMs = facts.fixedDowntimeMs + (leftBytes / rate + facts.roundSeconds) * 1000;
+  const pagesMs = Math.max(0, (leftBytes / rate) * 1000 - (facts.overlapMs ?? 0));
+  const downtimeMs = facts.fixedDowntimeMs + pagesMs + facts.roundSeconds * 1000;
   return { rounds, leftBytes, downtimeMs, totalMs: copySeconds * 1000 + downtimeMs };
 }
 

@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { ContainerRecord } from './container.ts';
+import type { CostSample } from './estimate.ts';
 import { chooseTarget, type NodeFacts, planMove, targetReasons } from './plan.ts';
 
 const gib = 1024 ** 3;
@@ -29,6 +30,10 @@ const container: ContainerRecord = {
   ...{ epoch: 1, switch: '', migration: '', moves: 0, startedAt: 0 },
 };
 const sourceFacts = { memoryBytes: gib, dirtyBytesPerSecond: 0, upperBytes: 1000, processes: 3, reasons: [] };
+const cost: CostSample = {
+  ...{ strategy: 'stop-and-copy', lazy: true, source: 'n1', target: 'n2', memoryBytes: gib, downtimeMs: 300 },
+  ...{ dumpMs: 0, pagesMs: 0, probedBytesPerSecond: null, carriedBytesPerSecond: null, aroundMs: 600 },
+};
 const input: Parameters<typeof planMove>[0] = {
   container,
   source: node('n1'),
@@ -36,11 +41,10 @@ const input: Parameters<typeof planMove>[0] = {
   target: node('n2'),
   requestedTarget: null,
   link: { roundTripMs: 1, bytesPerSecond: gib, severalBytesPerSecond: null },
-  fixed: { downtimeMs: 300 },
+  costs: [cost],
   strategy: 'auto',
   postCopy: 'asked',
   limits: {},
-  pagesBytesPerSecond: gib / 2,
 };
 
 test('a move that nothing forbids has a prediction and no reasons', (t) => {
@@ -104,7 +108,7 @@ test('a downtime that is too long is refused with the prediction, unless forced;
   t.deepEqual(codes({ ...slow, limits: { maxDowntimeMs: 1000, force: true } }), []);
   t.deepEqual(codes({ limits: { maxDowntimeMs: 1000 } }), []);
   t.regex(
-    planMove({ ...input, fixed: null, limits: { maxDowntimeMs: 1 } }).warnings.join(),
+    planMove({ ...input, costs: [], limits: { maxDowntimeMs: 1 } }).warnings.join(),
     /could not|could be predicted/,
   );
 });

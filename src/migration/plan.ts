@@ -1,4 +1,5 @@
 import type { ContainerRecord } from './container.ts';
+import type { CostSample } from './estimate.ts';
 import type { LinkFacts, MigrationRequest, MissingLayer, Plan, Reason, Strategy } from './record.ts';
 import { chooseStrategy } from './strategy.ts';
 import { mayLeavePages } from './strategy-kind.ts';
@@ -40,11 +41,6 @@ export interface NodeFacts {
   kernel: string;
 }
 
-/** Fixed cost of dump and restore, measured on the machine class by the agents' self-test or the last moves, ms. */
-export interface FixedCost {
-  downtimeMs: number;
-}
-
 export interface PlanInput {
   container: ContainerRecord;
   source: NodeFacts;
@@ -52,9 +48,8 @@ export interface PlanInput {
   target: NodeFacts | null;
   requestedTarget: string | null;
   link: LinkFacts | null;
-  fixed: FixedCost | null;
-  /** Throughput of CRIU writing and reading pages, bytes per second, from the last moves; null where none was seen. */
-  pagesBytesPerSecond: number | null;
+  /** What earlier moves of this cluster cost, newest first. */
+  costs: readonly CostSample[];
   strategy: Strategy | 'auto';
   /** Whether pages may be left behind on the source: never, where it is asked for, where the model finds it best. */
   postCopy: 'never' | 'asked' | 'auto';

@@ -1,3 +1,4 @@
+import { type CostEstimate, estimateCost } from './estimate.ts';
 import { converges, lambda, type MoveFacts, predict, roundsWorthIt, worthFreezingMs } from './model.ts';
 import type { NodeFacts, PlanInput } from './plan.ts';
 import type { Plan, Reason, Strategy } from './record.ts';
@@ -26,13 +27,14 @@ export function chooseStrategy(input: PlanInput & { rates: PageRates }): Way {
   const lazy = target !== null && lacking === undefined;
   // CRIU writes in rounds where the source's kernel notes writes for it; any target can restore from them.
   const byCriu = !lazy && target !== null && source.softDirtyOk;
-  const facts = factsOf(input, lazy, byCriu ? criuRoundMs : roundMs);
+  const factsFor = (chosen: Strategy) => factsOf(input, lazy, byCriu ? criuRoundMs : roundMs, chosen);
+  const facts = factsFor('pre-copy');
   const rounds = facts === null || !(lazy || byCriu) ? 0 : roundsWorthIt(facts);
   const way = (chosen: Strategy, why: string, reasons: Reason[] = []): Way => ({
     strategy: chosen,
     why,
     lazy,
-    predicted: predicted(input, facts, chosen, rounds),
+    predicted: predicted(input, factsFor(chosen), costOf(input, lazy, chosen), chosen, rounds),
     reasons,
   });
   if (strategy !== 'auto') {
@@ -82,38 +84,48 @@ function whyNot(
   return [];
 }
 
+/** What earlier moves say of one like this. */
+function costOf({ costs, source, target, link }: PlanInput, lazy: boolean, strategy: Strategy): CostEstimate | null {
+  const probedBytesPerSecond = link?.bytesPerSecond ?? null;
+  return estimateCost(costs, { strategy, lazy, source: source.name, target: target?.name ?? '', probedBytesPerSecond });
+}
+
 /** What the model works with; null where link or writes were not measured. */
 function factsOf(
-  { sourceFacts, link, fixed, pagesBytesPerSecond, rates }: PlanInput & { rates: PageRates },
+  input: PlanInput & { rates: PageRates },
   lazy: boolean,
   ownMs: number,
+  strategy: Strategy,
 ): MoveFacts | null {
+  const { sourceFacts, link, rates } = input;
   if (link === null || sourceFacts === null || sourceFacts.dirtyBytesPerSecond === null) return null;
-  const rate = lazy ? link.bytesPerSecond : Math.min(link.bytesPerSecond, pagesBytesPerSecond ?? link.bytesPerSecond);
+  const cost = costOf(input, lazy, strategy);
+  const rate = link.bytesPerSecond * (cost?.rateFactor ?? 1);
   return {
     memoryBytes: sourceFacts.memoryBytes,
     dirtyBytesPerSecond: sourceFacts.dirtyBytesPerSecond,
     bytesPerSecond: Math.min(rate, rates.rounds ?? rate),
     freezeBytesPerSecond: Math.min(rate, rates.freeze ?? rate),
     roundSeconds: (link.roundTripMs + ownMs) / 1000,
-    fixedDowntimeMs: fixed?.downtimeMs ?? usualFixedMs,
+    fixedDowntimeMs: cost?.fixedMs ?? usualFixedMs,
+    overlapMs: cost?.overlapMs ?? 0,
   };
 }
 
 /** Of a post-copy, what a freeze costs without any page; of a hybrid at most that, and all its rounds. */
 function predicted(
-  { fixed, link }: PlanInput,
+  { link, sourceFacts }: PlanInput,
   facts: MoveFacts | null,
+  cost: CostEstimate | null,
   strategy: Strategy,
   rounds: number,
 ): Plan['predicted'] {
-  if (facts === null || fixed === null || link === null) return null;
+  if (facts === null || cost === null || link === null || sourceFacts === null) return null;
   const made = hasRounds(strategy) ? Math.max(1, rounds) : 0;
   const { downtimeMs, totalMs, leftBytes } = predict(facts, made);
-  const without = facts.fixedDowntimeMs + facts.roundSeconds * 1000;
-  // Preparation and clearing up: a dozen exchanges, and about what the freeze costs besides.
-  const around = 12 * link.roundTripMs + 2 * fixed.downtimeMs;
+  const around = 12 * link.roundTripMs + cost.aroundMs + cost.aroundMsPerByte * sourceFacts.memoryBytes;
   if (!mayLeavePages(strategy)) return { downtimeMs: Math.round(downtimeMs), totalMs: Math.round(totalMs + around) };
+  const without = facts.fixedDowntimeMs + facts.roundSeconds * 1000;
   const fits = (leftBytes / (facts.freezeBytesPerSecond ?? facts.bytesPerSecond)) * 1000 <= worthFreezingMs;
   return { downtimeMs: Math.round(fits ? downtimeMs : without), totalMs: Math.round(totalMs + around) };
 }

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
-import type { CostSample } from '../migration/estimate.ts';
+import { type CostSample, costSampleSchema } from '../migration/estimate.ts';
 import { keyPrefix } from './connection.ts';
 
 const key = `${keyPrefix}:costs`;
-const kept = 50;
+const kept = 200;
 
 export async function addCostSample(redis: Redis, sample: CostSample): Promise<void> {
   await redis
@@ -13,7 +13,11 @@ export async function addCostSample(redis: Redis, sample: CostSample): Promise<v
     .exec();
 }
 
+/** Newest first. What another release left is passed over. */
 export async function readCostSamples(redis: Redis): Promise<CostSample[]> {
   const texts = await redis.lrange(key, 0, kept - 1);
-  return texts.map((text) => JSON.parse(text) as CostSample);
+  return texts.flatMap((text) => {
+    const { data } = costSampleSchema.safeParse(JSON.parse(text));
+    return data === undefined ? [] : [data];
+  });
 }
