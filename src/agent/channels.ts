@@ -8,6 +8,7 @@ import { type SwitchOrder, switchOrderSchema } from '../migration/commands.ts';
 import { parseContainerId } from '../migration/container.ts';
 import { overlayIdentity } from '../network/identity.ts';
 import { repoint } from '../network/repoint.ts';
+import { patiently } from '../patience.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, readRole } from './files.ts';
 import { answerLink } from './link.ts';
@@ -20,7 +21,7 @@ import { serveImage, serveLayer } from './serve-layer.ts';
 import { switchTarget } from './switch-target.ts';
 import { checkPeer, newTargetSession, type TargetSession } from './target-sessions.ts';
 
-const openingMs = 10_000;
+const openingMs = patiently(10_000);
 /** A switch order is open this long: peers wait for its word. */
 const orderMs = 900_000;
 

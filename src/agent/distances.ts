@@ -1,10 +1,11 @@
 import type { AgentAddress } from '../migration/commands.ts';
+import { patiently } from '../patience.ts';
 import type { AgentContext } from './context.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { connectFor } from './switch-connections.ts';
 
 const exchanges = 3;
-const stepMs = 2000;
+const stepMs = patiently(2000);
 
 /** Shortest round trip to each of the agents, ms; null where one does not answer. */
 export async function distances(context: AgentContext, to: readonly AgentAddress[]): Promise<(number | null)[]> {

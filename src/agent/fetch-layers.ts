@@ -8,6 +8,7 @@ import { receiveLayer } from '../container/images/transfer.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, CommandPayload } from '../migration/commands.ts';
 import { isFinal } from '../migration/machine.ts';
+import { patiently } from '../patience.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { within } from '../store/connection.ts';
 import { readMigration } from '../store/migrations.ts';
@@ -143,7 +144,7 @@ export async function dropBrokenFetches({ config, node }: AgentContext): Promise
 async function nameImage(context: AgentContext, order: CommandPayload<'fetch'>, envelope: Envelope): Promise<void> {
   const channel = await connectFor(context, order.source, { op: 'image', envelope });
   try {
-    const { image } = await channel.next(imageAnswerSchema, { timeoutMs: 10_000 });
+    const { image } = await channel.next(imageAnswerSchema, { timeoutMs: patiently(10_000) });
     if (image === null) return;
     await registerReceived(context.config.imageStore, order.image, order.layers, image);
   } finally {

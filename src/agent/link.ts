@@ -4,6 +4,7 @@ import type { Channel } from '../channel/channel.ts';
 import type { AgentAddress } from '../migration/commands.ts';
 import type { LinkFacts } from '../migration/record.ts';
 import { severalStreams } from '../migration/wire.ts';
+import { patiently } from '../patience.ts';
 import { answerClock } from './answer-clock.ts';
 import { measureClocks, roundTripMs } from './clocks.ts';
 import type { AgentContext } from './context.ts';
@@ -11,7 +12,7 @@ import { bulkProgramOf } from './local-handle.ts';
 import { bulkAnswerSchema, clockAnswerSchema, toTargetSchema } from './messages.ts';
 import { connectFor } from './switch-connections.ts';
 
-const stepMs = 10_000;
+const stepMs = patiently(10_000);
 /** Long enough for TCP to find the link's speed, and 64 MiB on a fast one. */
 const probe = { ms: 400, frames: 256 };
 /** Where the answer comes sooner, one connection's window holds more than the link. */

@@ -4,6 +4,7 @@ import { containerDir, migrationDir } from '../config.ts';
 import { prepareContainerDir } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, CommandPayload, ContainerFacts } from '../migration/commands.ts';
+import { patiently } from '../patience.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { buildBundle, buildNetwork, makeCgroup } from './build-container.ts';
 import type { AgentContext } from './context.ts';
@@ -68,7 +69,7 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
 async function askFacts(context: AgentContext, source: AgentAddress, container: string): Promise<ContainerFacts> {
   const channel = await connectFor(context, source, { op: 'facts', container });
   try {
-    const { facts } = await channel.next(factsAnswerSchema, { timeoutMs: 5000 });
+    const { facts } = await channel.next(factsAnswerSchema, { timeoutMs: patiently(5000) });
     if (facts.id !== container)
       throw new RankshiftError('E_LINK', `${source.node} answered for ${facts.id} instead of ${container}`);
     return facts;

@@ -1,5 +1,6 @@
 import { overlayIdentity } from '../network/identity.ts';
 import { setPeers } from '../network/repoint.ts';
+import { patiently } from '../patience.ts';
 import { listContainers } from '../store/containers.ts';
 import { readHeartbeat } from '../store/nodes.ts';
 import type { AgentContext } from './context.ts';
@@ -47,7 +48,7 @@ export async function refreshPeers(context: AgentContext, job: number): Promise<
       const { address, port } = heartbeat;
       const channel = await connectFor(context, { node: owner, address, port }, { op: 'refresh', job });
       try {
-        await channel.next(doneSchema, { timeoutMs: 5000 });
+        await channel.next(doneSchema, { timeoutMs: patiently(5000) });
       } finally {
         channel.destroy();
       }

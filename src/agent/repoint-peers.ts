@@ -1,10 +1,11 @@
 import type { Channel } from '../channel/channel.ts';
 import { repoint } from '../network/repoint.ts';
+import { patiently } from '../patience.ts';
 import type { LocalHandle } from './local-handle.ts';
 import { doneSchema } from './messages.ts';
 
 /** A peer that does not answer within this has lost its agent or its link. */
-const answerMs = 3000;
+const answerMs = patiently(3000);
 
 /**
  * Every peer, and this (the source) node, sends frames for the container to its source or target node from now on. The

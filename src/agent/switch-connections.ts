@@ -2,6 +2,7 @@ import type { Channel } from '../channel/channel.ts';
 import type { Envelope } from '../channel/envelope.ts';
 import { openChannel } from '../channel/open-channel.ts';
 import type { AgentAddress, SwitchOrder } from '../migration/commands.ts';
+import { patiently } from '../patience.ts';
 import type { AgentContext } from './context.ts';
 import { type Opening, readySchema } from './messages.ts';
 
@@ -16,10 +17,10 @@ export interface SwitchConnections {
 
 /** Opens one channel and says what it is for; returns when the other side is ready. */
 export async function connectFor(context: AgentContext, to: AgentAddress, opening: Opening): Promise<Channel> {
-  const channel = await openChannel({ ...to, credentials: context.credentials, timeoutMs: 5000 });
+  const channel = await openChannel({ ...to, credentials: context.credentials, timeoutMs: patiently(5000) });
   try {
     await channel.send(opening);
-    await channel.next(readySchema, { timeoutMs: 10_000 });
+    await channel.next(readySchema, { timeoutMs: patiently(10_000) });
     return channel;
   } catch (error) {
     channel.destroy();

@@ -11,6 +11,7 @@ import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
 import { armBatch } from '../network/batch.ts';
 import { hold } from '../network/hold.ts';
 import { sumPages, sumsFile } from '../pages/verify-pages.ts';
+import { patiently } from '../patience.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { openSwitch } from '../store/containers.ts';
@@ -284,7 +285,9 @@ class SourceRun {
   async #measureClocks(): Promise<SwitchClocks> {
     const channel = await connectFor(this.context, this.order.target, { op: 'link' });
     try {
-      return await measureClocks(() => channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: 2000 }));
+      return await measureClocks(() =>
+        channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: patiently(2000) }),
+      );
     } finally {
       channel.destroy();
     }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { plainWire, type Wire } from '../migration/wire.ts';
+import { patiently } from '../patience.ts';
 import { Carrier } from './carrier.ts';
 
-const startMs = 10_000;
+const startMs = patiently(10_000);
 
 /** A key of one transfer, 64 hexadecimal digits: whoever has it may send or take that transfer. */
 export const newBulkKey = () => randomBytes(32).toString('hex');

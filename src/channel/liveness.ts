@@ -1,3 +1,4 @@
+import { patiently } from '../patience.ts';
 export interface LivenessOptions {
   /** Send something after so many milliseconds of silence of ours. @defaultValue 1000 */
   pingMs?: number;
@@ -27,7 +28,7 @@ export class Liveness {
   #tickedAt = performance.now();
   #paused = false;
 
-  constructor(acts: LivenessActs, { pingMs = 1000, deadMs = 3000 }: LivenessOptions = {}) {
+  constructor(acts: LivenessActs, { pingMs = 1000, deadMs = patiently(3000) }: LivenessOptions = {}) {
     this.#acts = acts;
     this.#pingMs = pingMs;
     this.#deadMs = deadMs;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { RankshiftError } from '../errors.ts';
+import { patiently } from '../patience.ts';
 import { Channel } from './channel.ts';
 import type { Credentials } from './credentials.ts';
 import { cancelled } from './inbox.ts';
@@ -25,7 +26,7 @@ export interface OpenOptions extends LivenessOptions {
  * E_TIMEOUT; E_CANCELLED.
  */
 export async function openChannel(options: OpenOptions): Promise<Channel> {
-  const { node, address, port, credentials, signal, timeoutMs = 5000, pingMs, deadMs } = options;
+  const { node, address, port, credentials, signal, timeoutMs = patiently(5000), pingMs, deadMs } = options;
   const socket = connect({
     ...tlsOptions(credentials),
     ...tcpOptions,

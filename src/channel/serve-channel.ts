@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { RankshiftError } from '../errors.ts';
+import { patiently } from '../patience.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { Channel } from './channel.ts';
 import type { Credentials } from './credentials.ts';
@@ -37,7 +38,7 @@ export interface ChannelServer {
  * @throws RankshiftError E_LINK where the port cannot be had.
  */
 export async function serveChannel(options: ServeOptions): Promise<ChannelServer> {
-  const { host, port, credentials, log, handshakeMs = 10_000 } = options;
+  const { host, port, credentials, log, handshakeMs = patiently(10_000) } = options;
   const server = createServer({
     ...tlsOptions(credentials),
     ...tcpOptions,

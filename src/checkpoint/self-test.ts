@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RankshiftError } from '../errors.ts';
+import { patiently } from '../patience.ts';
 import { run } from '../process/run.ts';
 
 /** Outcome of the self-test; `lines` tell a person what failed, CRIU's own last error lines included. */
@@ -23,11 +24,11 @@ export interface SelfTestOptions {
 }
 
 /** Longest life of the process under test; it ends by itself, should we be killed. */
-const lifetimeS = 60;
-const stepDeadlineMs = 20_000;
+const lifetimeS = patiently(60);
+const stepDeadlineMs = patiently(20_000);
 const nobody = 65_534;
 /** The process writes a line every 100 ms. */
-const progressDeadlineMs = 3_000;
+const progressDeadlineMs = patiently(3_000);
 
 /**
  * Says whether CRIU works on the running kernel for what Rankshift needs: it dumps and restores a process with an

@@ -26,8 +26,9 @@ export function testbedCommand(): Command {
     .command('up')
     .description('start a management node, a login node and compute nodes')
     .option(...nameOption)
-    .option('--nodes <n>', 'compute nodes', count, 3)
-    .option('--cpus-per-node <n>', 'processors that Slurm sees in each', count, 2)
+    .option('--nodes <n>', 'compute nodes (3; 2 with --vm)', count)
+    .option('--cpus-per-node <n>', 'processors that Slurm sees in each (2; 1 with --vm)', count)
+    .option('--vm', "compute nodes are virtual machines with the distribution's own kernel", false)
     .option('--state-size <size>', "size of each node's /var/lib/rankshift (memory is taken as it fills)", '8g')
     .option('--private-images', 'an image store for each node; without it all see one', false)
     .option('--no-services', 'leave out controller and agents')
@@ -85,12 +86,13 @@ export function testbedCommand(): Command {
     .action(async (a: string, b: string, { name }: { name: string }) => healLink(Testbed.open(name).state, a, b));
   testbed
     .command('link')
-    .description('limit the rate of the link of a node; without --rate, lift the limit')
+    .description('limit the rate of the link of a node, or delay what it sends; without both, lift the limits')
     .option(...nameOption)
     .option('--rate <rate>', 'as of tc: 1gbit, 200mbit')
+    .option('--delay <time>', 'as of tc: 25ms (virtual machines only)')
     .argument('<node>')
-    .action(async (node: string, { name, rate }: { name: string; rate?: string }) =>
-      limitLink(Testbed.open(name).state, node, rate),
+    .action(async (node: string, { name, rate, delay }: { name: string; rate?: string; delay?: string }) =>
+      limitLink(Testbed.open(name).state, node, rate, delay),
     );
   testbed
     .command('images')
@@ -103,8 +105,9 @@ export function testbedCommand(): Command {
 
 interface UpOptions {
   name: string;
-  nodes: number;
-  cpusPerNode: number;
+  nodes?: number;
+  cpusPerNode?: number;
+  vm: boolean;
   stateSize: string;
   privateImages: boolean;
   services: boolean;
@@ -123,7 +126,7 @@ async function up({ services, ...options }: UpOptions): Promise<void> {
 
 async function logs(node: string, service: string | undefined, options: { name: string; follow: boolean }) {
   const testbed = Testbed.open(options.name);
-  const services = serviceStatus(testbed.node(node)).map(({ name }) => name);
+  const services = (await serviceStatus(testbed.state, testbed.node(node))).map(({ name }) => name);
   if (service === undefined) {
     console.log(services.join('\n'));
     return;

@@ -1,13 +1,14 @@
 import { distancesResultSchema, type FetchOrder, type ProbeResult, probeResultSchema } from '../migration/commands.ts';
 import type { NodeFacts } from '../migration/plan.ts';
 import type { MissingLayer, Plan } from '../migration/record.ts';
+import { patiently } from '../patience.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
 
 /** Nodes that are asked for layers: the source, and so many others at most. */
 const mostAsked = 15;
 const mostSenders = 8;
-const askMs = 10_000;
+const askMs = patiently(10_000);
 
 /** What the target's store has to say: which layers it lacks, and from where it gets each, the nearest first. */
 export async function locateLayers(

@@ -3,6 +3,7 @@ import { type InspectResult, inspectResultSchema } from '../migration/commands.t
 import type { ContainerRecord } from '../migration/container.ts';
 import { chooseTarget, type NodeFacts, planMove } from '../migration/plan.ts';
 import type { MigrationRequest, Plan } from '../migration/record.ts';
+import { patiently } from '../patience.ts';
 import { readContainer } from '../store/containers.ts';
 import { readCostSamples } from '../store/costs.ts';
 import type { ControllerContext } from './context.ts';
@@ -82,7 +83,7 @@ async function inspect(
     const address = target === null ? null : await agentAddress(context, target);
     const payload = { container: container.id, target: address };
     const answer = await context.commands.send(container.owner, 'inspect', payload, {
-      timeoutMs: 10_000,
+      timeoutMs: patiently(10_000),
       container: container.id,
     });
     return inspectResultSchema.parse(answer);

@@ -4,6 +4,7 @@ import type { Credentials } from '../channel/credentials.ts';
 import { openChannel } from '../channel/open-channel.ts';
 import { RankshiftError } from '../errors.ts';
 import { containerId } from '../migration/container.ts';
+import { patiently } from '../patience.ts';
 import { readContainer } from '../store/containers.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
@@ -41,11 +42,11 @@ export async function* streamOutput(
       const channel = await openChannel({
         ...(await agentAddress(context, record.owner)),
         credentials,
-        timeoutMs: 5000,
+        timeoutMs: patiently(5000),
       });
       opened = channel;
       await channel.send({ op: 'output', container });
-      await channel.next(readySchema, { timeoutMs: 5000 });
+      await channel.next(readySchema, { timeoutMs: patiently(5000) });
       while (!signal.aborted) {
         const request = { op: 'read', stdout: at.stdout, stderr: at.stderr, waitMs };
         const answer = await channel.request(request, outputAnswerSchema, { timeoutMs: waitMs + 10_000 });

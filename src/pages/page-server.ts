@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
+import { patiently } from '../patience.ts';
 import { lastLines } from '../process/run.ts';
 import { pagesProcesses, signalAll } from './processes.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';
 
-const startMs = 10_000;
+const startMs = patiently(10_000);
 const pauseMs = 20;
 const longestFillMs = 3_600_000;
 

@@ -1,6 +1,7 @@
 import { Carrier } from '../bulk/carrier.ts';
+import { patiently } from '../patience.ts';
 
-const startMs = 10_000;
+const startMs = patiently(10_000);
 /** Of a whole move. */
 const longestMs = 24 * 3_600_000;
 

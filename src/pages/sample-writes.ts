@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { patiently } from '../patience.ts';
 import { run } from '../process/run.ts';
 
 const sampleSchema = z.object({ ms: z.number(), writtenBytes: z.number(), presentBytes: z.number() });
@@ -11,7 +12,7 @@ export async function sampleWrites(
 ): Promise<{ presentBytes: number; writtenBytesPerSecond: number }> {
   const { stdout } = await run(pages, ['source', cgroup], {
     input: `arm\nsample ${ms}\ndisarm\n`,
-    timeoutMs: ms + 10_000,
+    timeoutMs: ms + patiently(10_000),
   });
   const sample = sampleSchema.parse(JSON.parse(stdout.split('\n')[1] ?? ''));
   return { presentBytes: sample.presentBytes, writtenBytesPerSecond: (sample.writtenBytes / sample.ms) * 1000 };

@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { RankshiftError } from '../errors.ts';
+import { patiently } from '../patience.ts';
 
 /** What ran, how long, and how it ended; the log of every external command. */
 export interface RunResult {
@@ -31,7 +32,7 @@ export interface RunOptions {
  * @throws RankshiftError E_MISSING where the program is absent, E_TIMEOUT at the deadline, E_COMMAND on a bad exit.
  */
 export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { timeoutMs = 30_000, signal, input, cwd, env, allow = [], log, outlive = false } = options;
+  const { timeoutMs = patiently(30_000), signal, input, cwd, env, allow = [], log, outlive = false } = options;
   const started = performance.now();
   const result = await execa(file, [...args], {
     reject: false,

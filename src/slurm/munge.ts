@@ -1,4 +1,5 @@
 import { RankshiftError } from '../errors.ts';
+import { patiently } from '../patience.ts';
 import { run } from '../process/run.ts';
 
 export interface MungeOptions {
@@ -20,7 +21,7 @@ export interface MungeIdentity {
 const status = { socket: 6, expired: 15, rewound: 16, replayed: 17, unauthorized: 18 } as const;
 
 /** Munge answers at once or not at all; a hanging munged must not hold a request. */
-const timeoutMs = 5000;
+const timeoutMs = patiently(5000);
 
 /**
  * Has munged sign a text in the name of the user who runs this process.

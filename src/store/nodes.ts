@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { nodeNameSchema } from '../migration/record.ts';
+import { patiently } from '../patience.ts';
 import { keyPrefix } from './connection.ts';
 
 /** What an agent says of its node every second. Gone from Redis when the agent is silent for `heartbeatTtlMs`. */
@@ -27,7 +28,7 @@ export const heartbeatSchema = z.object({
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
 export const heartbeatMs = 1000;
-export const heartbeatTtlMs = 4000;
+export const heartbeatTtlMs = patiently(4000);
 
 const key = (name: string) => `${keyPrefix}:node:${name}`;
 const all = `${keyPrefix}:nodes`;

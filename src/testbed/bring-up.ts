@@ -18,6 +18,7 @@ import { startNode } from './start-node.ts';
 import { findState, listTestbeds, type TestbedState, writeState } from './state.ts';
 import { release } from './take-down.ts';
 import { Testbed } from './testbed.ts';
+import { startMachines } from './vm/start-machines.ts';
 
 export interface BringUpOptions extends Partial<TestbedSize> {
   /** @defaultValue default */
@@ -26,6 +27,8 @@ export interface BringUpOptions extends Partial<TestbedSize> {
   stateSize?: string;
   /** Give each node an image store of its own instead of one that all see. @defaultValue false */
   privateImages?: boolean;
+  /** Keys of rankshift.conf, on all nodes. */
+  config?: Record<string, string>;
   /** Start controller and agents. @defaultValue true where the install tree is built */
   services?: boolean;
   /** What a person may want to read while it takes time. */
@@ -34,6 +37,8 @@ export interface BringUpOptions extends Partial<TestbedSize> {
 
 /** From the start of the services to all nodes idle; one to two seconds as a rule, more on a loaded machine. */
 const readyDeadlineMs = 60_000;
+/** The same where compute nodes are virtual machines. */
+const machinesReadyDeadlineMs = 600_000;
 
 /**
  * Starts a virtual Slurm cluster and returns when its nodes are idle and Redis answers. Builds images where the cache
@@ -41,9 +46,10 @@ const readyDeadlineMs = 60_000;
  * @throws RankshiftError E_NOT_PERMITTED, E_MISSING with what to install, E_BUSY where that testbed is up already.
  */
 export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
-  const { name = 'default', nodes = 3, cpusPerNode = 2, progress = () => undefined } = options;
+  const { name = 'default', vm = false, progress = () => undefined } = options;
+  const { nodes = vm ? 2 : 3, cpusPerNode = vm ? 1 : 2 } = options;
   const paths = testbedPaths(name);
-  await checkPrerequisites();
+  await checkPrerequisites({ vm });
   const images = await ensureImages(progress);
   return await withLock(paths.lockFile, readyDeadlineMs, async () => {
     const earlier = findState(name);
@@ -53,7 +59,7 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
       });
     }
     await release(name); // What a killed `up` left.
-    const state = await reserve(name, { nodes, cpusPerNode });
+    const state = await reserve(name, { nodes, cpusPerNode, vm });
     try {
       await start(state, images, options);
     } catch (error) {
@@ -100,15 +106,19 @@ async function start(state: TestbedState, images: Images, options: BringUpOption
     mkdirSync(dir, { recursive: true, mode: 0o755 });
   }
   progress(`testbed ${state.name}: ${state.nodes.map(({ name }) => name).join(' ')}`);
-  const seeds = await buildSeed(state, images.nodeLower.at(-1) ?? '');
-  const layers = Object.values(images.containers).flat();
+  const seeds = await buildSeed(state, images.nodeLower.at(-1) ?? '', options.config ?? {});
+  const machines = state.nodes.filter(({ kind }) => kind === 'machine');
+  // Each layer is a disk of a machine: only what is needed.
+  const containers = machines.length > 0 ? { mpi: images.containers.mpi } : images.containers;
+  const layers = Object.values(containers).flat();
   const imagesDir = (node: string) => (privateImages ? join(paths.imagesDir, node) : paths.imagesDir);
   const stores = new Set(state.nodes.map(({ name }) => imagesDir(name)));
   for (const store of stores) {
-    for (const [name, ofImage] of Object.entries(images.containers)) await writeContainerImage(store, name, ofImage);
+    for (const [name, ofImage] of Object.entries(containers)) await writeContainerImage(store, name, ofImage);
   }
   await Promise.all(
     state.nodes.map(async (node) => {
+      if (node.kind === 'machine') return;
       const lower = [...seeds(node.name), ...images.nodeLower];
       node.init = await startNode(state, node, { lower, layers, imagesDir: imagesDir(node.name), stateSize });
     }),
@@ -122,15 +132,26 @@ async function start(state: TestbedState, images: Images, options: BringUpOption
   // slurmd registers at once where slurmctld listens already.
   const [management, ...others] = state.nodes;
   if (management !== undefined) await boot(management);
-  await Promise.all(others.map(boot));
-  await waitUntilReady(state);
+  await Promise.all(others.filter(({ kind }) => kind !== 'machine').map(boot));
+  if (machines.length > 0) {
+    const boots = servicesOf('compute', services);
+    await startMachines(state, machines, {
+      image: images.nodeLower.at(-1) ?? '',
+      layers,
+      seeds,
+      stateSize,
+      boots,
+      progress,
+    });
+  }
+  await waitUntilReady(state, machines.length > 0 ? machinesReadyDeadlineMs : readyDeadlineMs);
   state.stage = 'up';
   writeState(state);
 }
 
-async function waitUntilReady(state: TestbedState): Promise<void> {
+async function waitUntilReady(state: TestbedState, deadlineMs: number): Promise<void> {
   const compute = state.nodes.filter(({ role }) => role === 'compute').length;
-  const deadline = performance.now() + readyDeadlineMs;
+  const deadline = performance.now() + deadlineMs;
   for (;;) {
     const sinfo = await execInNode(state, 'ctl', ['sinfo', '--noheader', '--Node', '--format=%T'], { allow: 'any' });
     const idle = sinfo.stdout.split('\n').filter((line) => line === 'idle').length;

@@ -5,6 +5,7 @@ import { type RunOptions, type RunResult, run } from '../process/run.ts';
 import { scriptDir } from './paths.ts';
 import { isRunning } from './start-node.ts';
 import { type NodeState, nodeOf, type TestbedState } from './state.ts';
+import { machineArgv } from './vm/machine-argv.ts';
 
 export interface ExecOptions extends RunOptions {
   /** @defaultValue root */
@@ -39,14 +40,22 @@ export function enterArgv(
     ...(term === undefined ? [] : [`TERM=${term}`]),
   ];
   const identity = user === 'root' ? [] : [`--reuid=${user}`, `--regid=${user}`, '--init-groups'];
+  const inside = [
+    ...['/usr/bin/env', '-i', `--chdir=${home}`, ...environment],
+    ...['/usr/bin/setpriv', '--pdeathsig=KILL', ...identity, '--', ...command],
+  ];
+  if (node.kind === 'machine') {
+    const [management] = state.nodes;
+    if (management === undefined) throw new RankshiftError('E_INTERNAL', 'a testbed without management node');
+    return enterArgv(state, management, machineArgv(node, inside, term !== undefined), { term });
+  }
   return [
     // Killed with us, and with it the command: each hop dies with the one before.
     ...(['setpriv', '--pdeathsig=KILL', '--'] as const),
     join(scriptDir, 'enter-node'),
     String(init.pid),
     ...state.cgroups.map(({ dir }) => join(dir, node.name, 'cgroup.procs')),
-    ...['--', '/usr/bin/env', '-i', `--chdir=${home}`, ...environment],
-    ...['/usr/bin/setpriv', '--pdeathsig=KILL', ...identity, '--', ...command],
+    ...['--', ...inside],
   ];
 }
 

@@ -1,4 +1,6 @@
+import { RankshiftError } from '../errors.ts';
 import { run } from '../process/run.ts';
+import { execInNode } from './exec.ts';
 import { testbedPaths } from './paths.ts';
 import { nodeOf, type TestbedState } from './state.ts';
 
@@ -36,17 +38,38 @@ export async function healLink(state: TestbedState, a: string, b: string): Promi
   ]);
 }
 
-/** Rate of the link of a node in both directions, as of tc(8) (`1gbit`, `200mbit`); undefined lifts the limit. */
-export async function limitLink(state: TestbedState, node: string, rate: string | undefined): Promise<void> {
-  const { init } = nodeOf(state, node);
+/**
+ * Rate of the link of a node in both directions, as of tc(8) (`1gbit`, `200mbit`), and delay of what it sends (`25ms`; by
+ * netem, which only the kernel of a virtual machine has for certain); undefined lifts the limit.
+ * @throws RankshiftError E_BAD_INPUT for a delay of a node that is no virtual machine.
+ */
+export async function limitLink(
+  state: TestbedState,
+  node: string,
+  rate: string | undefined,
+  delay?: string,
+): Promise<void> {
+  const { init, kind } = nodeOf(state, node);
+  if (delay !== undefined && kind !== 'machine') {
+    throw new RankshiftError('E_BAD_INPUT', `${node} is no virtual machine: its link can have no delay`, {
+      action: 'Use a testbed that was started with --vm.',
+    });
+  }
   const { fabric } = testbedPaths(state.name);
   // A bucket of 1 MiB lets segments of the largest offload size through at any rate.
   const limit = rate === undefined ? [] : ['tbf', 'rate', rate, 'burst', '1mb', 'latency', '50ms'];
-  const action = rate === undefined ? 'delete' : 'replace';
-  const allow = rate === undefined ? 'any' : [];
-  await run('nsenter', [`--net=${fabric}`, 'tc', 'qdisc', action, 'dev', node, 'root', ...limit], { allow });
-  const inNode = [`--net=/proc/${init?.pid ?? 0}/ns/net`, 'tc', 'qdisc', action, 'dev', 'eth0', 'root', ...limit];
-  await run('nsenter', inNode, { allow });
+  const qdisc = (discipline: string[], dev: string) => [
+    ...['tc', 'qdisc', discipline.length === 0 ? 'delete' : 'replace', 'dev', dev, 'root', ...discipline],
+  ];
+  const allow = (discipline: string[]) => (discipline.length === 0 ? { allow: 'any' as const } : {});
+  await run('nsenter', [`--net=${fabric}`, ...qdisc(limit, node)], allow(limit));
+  if (kind === 'machine') {
+    const ofRate = rate === undefined ? [] : ['rate', rate];
+    const netem = delay === undefined ? limit : ['netem', 'delay', delay, ...ofRate, 'limit', '20000'];
+    await execInNode(state, node, qdisc(netem, 'eth0'), allow(netem));
+    return;
+  }
+  await run('nsenter', [`--net=/proc/${init?.pid ?? 0}/ns/net`, ...qdisc(limit, 'eth0')], allow(limit));
 }
 
 function chainOf(state: TestbedState, a: string, b: string): string {

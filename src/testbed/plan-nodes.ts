@@ -6,6 +6,8 @@ export interface TestbedSize {
   nodes: number;
   /** Processors that Slurm sees in each. @defaultValue 2 */
   cpusPerNode: number;
+  /** Compute nodes are virtual machines. @defaultValue false */
+  vm?: boolean;
 }
 
 /**
@@ -13,7 +15,7 @@ export interface TestbedSize {
  * others, as on machines that were booted at different times, so that nothing works by luck.
  * @throws RankshiftError E_BAD_INPUT for a size that cannot be.
  */
-export function planNodes(subnet: string, { nodes, cpusPerNode }: TestbedSize): NodeState[] {
+export function planNodes(subnet: string, { nodes, cpusPerNode, vm = false }: TestbedSize): NodeState[] {
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 64) {
     throw new RankshiftError('E_BAD_INPUT', `--nodes ${nodes}: allowed is 1 to 64`);
   }
@@ -35,6 +37,7 @@ export function planNodes(subnet: string, { nodes, cpusPerNode }: TestbedSize): 
     role,
     address: `${subnet}.${host}`,
     mac: `02:54:42:00:00:${host.toString(16).padStart(2, '0')}`,
+    kind: vm && role === 'compute' ? ('machine' as const) : ('namespaces' as const),
     monotonicOffsetS: (index + 1) * 5 * 3600 + index * 137,
   }));
 }

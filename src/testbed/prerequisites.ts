@@ -14,11 +14,18 @@ const programs = [
   ['ssh-keygen', 'openssh-client'],
 ] as const;
 
+/** What a testbed of virtual machines needs besides. */
+const ofMachines = [
+  ['qemu-system-x86_64', 'qemu-system-x86'],
+  ['mke2fs', 'e2fsprogs'],
+  ['xz', 'xz-utils'],
+] as const;
+
 /**
  * Checks what a testbed needs of this machine, before anything is made.
  * @throws RankshiftError E_NOT_PERMITTED or E_MISSING naming everything that is missing and how to get it.
  */
-export async function checkPrerequisites(): Promise<void> {
+export async function checkPrerequisites({ vm = false }: { vm?: boolean } = {}): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new RankshiftError('E_NOT_PERMITTED', 'a testbed needs root: it makes namespaces, mounts and cgroups', {
       action: 'Run the same command with sudo.',
@@ -26,7 +33,9 @@ export async function checkPrerequisites(): Promise<void> {
   }
   // npm puts node_modules/.bin in front, where a package has another program named nft.
   const path = (process.env['PATH'] ?? '').split(':').filter((dir) => !dir.includes('node_modules'));
-  const absent = programs.filter(([program]) => !path.some((dir) => existsSync(`${dir}/${program}`)));
+  const absent = [...programs, ...(vm ? ofMachines : [])].filter(
+    ([program]) => !path.some((dir) => existsSync(`${dir}/${program}`)),
+  );
   const missing = absent.map(([program, debian]) => `${program} (package ${debian})`);
   if (missing.length > 0) {
     throw new RankshiftError('E_MISSING', `not installed: ${missing.join(', ')}`, {

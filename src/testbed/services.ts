@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutDir } from './paths.ts';
 import { isRunning } from './start-node.ts';
-import type { NodeState, Role } from './state.ts';
+import type { NodeState, Role, TestbedState } from './state.ts';
+import { machineServices } from './vm/machine-services.ts';
 
 const base: Record<Role, string[]> = {
   management: ['munged', 'sshd', 'redis', 'slurmctld'],
@@ -31,8 +32,9 @@ export interface ServiceStatus {
 }
 
 /** What the supervisors of a node say; read through PID 1's root, so nothing is started in the node. */
-export function serviceStatus(node: NodeState): ServiceStatus[] {
+export async function serviceStatus(state: TestbedState, node: NodeState): Promise<ServiceStatus[]> {
   if (!isRunning(node.init)) return [];
+  if (node.kind === 'machine') return await machineServices(state, node);
   const root = `/proc/${node.init.pid}/root`;
   const logs = existsSync(join(root, 'var/log/rankshift')) ? readdirSync(join(root, 'var/log/rankshift')) : [];
   const names = logs.filter((file) => file.endsWith('.log')).map((file) => file.slice(0, -'.log'.length));

@@ -81,6 +81,11 @@ function findInit(cgroup: string): InitProcess | undefined {
   return undefined;
 }
 
+/** A process of this machine, told from a later one of the same number. */
+export function processAt(pid: number): InitProcess {
+  return { pid, startTime: startTimeOf(pid) };
+}
+
 function startTimeOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';

@@ -13,7 +13,9 @@ const nodeSchema = z.object({
   mac: z.string(),
   /** How far this node's CLOCK_MONOTONIC is ahead of the machine's, in seconds. */
   monotonicOffsetS: z.number().int(),
-  /** PID 1 of the node as the machine sees it, with its start time (field 22 of proc_pid_stat(5)) against reuse. */
+  /** Namespaces of this machine, or a virtual machine with a kernel of its own. */
+  kind: z.enum(['namespaces', 'machine']).default('namespaces'),
+  /** PID 1 of the node as the machine sees it, with its start time (field 22 of proc_pid_stat(5)) against reuse; QEMU of a virtual one. */
   init: z.object({ pid: z.number().int(), startTime: z.string() }).optional(),
 });
 

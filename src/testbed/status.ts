@@ -2,7 +2,7 @@ import { RankshiftError } from '../errors.ts';
 import { execInNode } from './exec.ts';
 import { type ServiceStatus, serviceStatus } from './services.ts';
 import { isRunning } from './start-node.ts';
-import { listTestbeds, type Role, readState, type TestbedState } from './state.ts';
+import { listTestbeds, type NodeState, type Role, readState, type TestbedState } from './state.ts';
 
 export interface NodeStatus {
   name: string;
@@ -25,17 +25,18 @@ export interface TestbedStatus {
 export async function testbedStatus(name: string): Promise<TestbedStatus> {
   const state = readState(name);
   const slurm = await slurmStates(state);
-  const nodes = state.nodes.map((node): NodeStatus => {
+  const ofNode = async (node: NodeState): Promise<NodeStatus> => {
     const word = slurm.get(node.name);
     return {
       name: node.name,
       role: node.role,
       address: node.address,
       running: isRunning(node.init),
-      services: serviceStatus(node),
+      services: await serviceStatus(state, node),
       ...(word === undefined ? {} : { slurm: word }),
     };
-  });
+  };
+  const nodes = await Promise.all(state.nodes.map(ofNode));
   const broken = state.stage === 'up' && nodes.some(({ running }) => !running);
   return { version: 1, name, stage: broken ? 'broken' : state.stage, nodes };
 }

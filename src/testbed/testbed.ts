@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { RankshiftError } from '../errors.ts';
 import type { RunResult } from '../process/run.ts';
 import { type ExecOptions, execInNode, spawnInNode } from './exec.ts';
 import { type TestbedPaths, testbedPaths } from './paths.ts';
@@ -32,6 +33,9 @@ export class Testbed {
 
   /** A file of a node as a path of this machine; it holds while the node runs. */
   path(node: string, path: string): string {
+    if (this.node(node).kind === 'machine') {
+      throw new RankshiftError('E_BAD_INPUT', `${node} is a virtual machine: its files are its own`);
+    }
     return `/proc/${this.node(node).init?.pid ?? 0}/root${path}`;
   }
 

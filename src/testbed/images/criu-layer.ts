@@ -4,6 +4,7 @@ import { RankshiftError } from '../../errors.ts';
 import { run } from '../../process/run.ts';
 import { cacheDir, checkoutDir } from '../paths.ts';
 import { cachedDirectory, recipeHash } from './cached-directory.ts';
+import { downloadPackages } from './download-packages.ts';
 import { newerCriuPackages, newerSuite } from './recipes.ts';
 
 /** Debian's CRIU without the distribution's other packages of that age: its libraries are found by this file alone. */
@@ -25,7 +26,7 @@ export async function ensureCriuLayer(nodeImage: string, progress: (line: string
     progress(`fetching a newer CRIU from ${newerSuite}`);
     const scratch = join(dirname(layer), 'apt');
     const unpacked = join(dirname(layer), 'unpacked');
-    const packages = await download(nodeImage, scratch);
+    const packages = await downloadPackages(nodeImage, newerSuite, scratch, newerCriuPackages);
     for (const file of packages) await run('dpkg-deb', ['--extract', file, unpacked]);
 
     const target = join(layer, 'opt', 'criu');
@@ -57,32 +58,4 @@ export async function ensureCriuLayer(nodeImage: string, progress: (line: string
       chmodSync(join(layer, path), 0o755);
     }
   });
-}
-
-/** Downloads the packages with apt-get, in directories of its own, from the site and with the keys of the node image. */
-async function download(nodeImage: string, scratch: string): Promise<string[]> {
-  const sources = readFileSync(join(nodeImage, 'etc/apt/sources.list'), 'utf8');
-  const site = /^deb (?:\[.*?\] )?(\S+)/m.exec(sources)?.[1];
-  if (site === undefined) throw new RankshiftError('E_COMMAND', 'the node image names no package source');
-  for (const dir of ['lists/partial', 'archives/partial', 'state']) mkdirSync(join(scratch, dir), { recursive: true });
-  const sourceList = join(scratch, 'sources.list');
-  writeFileSync(sourceList, `deb ${site} ${newerSuite} main\n`);
-  writeFileSync(join(scratch, 'state', 'status'), '');
-  const options = [
-    ['Dir::Etc::SourceList', sourceList],
-    ['Dir::Etc::SourceParts', '-'],
-    ['Dir::Etc::PreferencesParts', '-'],
-    ['Dir::Etc::TrustedParts', join(nodeImage, 'etc/apt/trusted.gpg.d')],
-    ['Dir::State', join(scratch, 'state')],
-    ['Dir::State::Lists', join(scratch, 'lists')],
-    ['Dir::State::status', join(scratch, 'state', 'status')],
-    ['Dir::Cache', scratch],
-    ['APT::Sandbox::User', 'root'],
-    ['Acquire::Languages', 'none'],
-  ].flatMap(([key, value]) => ['-o', `${key}=${value}`]);
-  await run('apt-get', [...options, 'update'], { timeoutMs: 300_000, cwd: scratch });
-  await run('apt-get', [...options, 'download', ...newerCriuPackages], { timeoutMs: 300_000, cwd: scratch });
-  return readdirSync(scratch)
-    .filter((file) => file.endsWith('.deb'))
-    .map((file) => join(scratch, file));
 }

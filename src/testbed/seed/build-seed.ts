@@ -13,9 +13,12 @@ import { identityIn, type SeedFile, writeSeed } from './write-seed.ts';
 /** Users of a testbed; the node image has them under the same uid. */
 export const users = ['alice', 'bob'];
 
+/** Deadlines of a testbed whose compute nodes are emulated. */
+const emulationFactor = 10;
+
 /** The command in every node's PATH; without a build it runs the sources. */
-const rankshiftCommand = `#!/bin/sh
-main=/opt/rankshift/dist/cli/main.js
+const rankshiftCommand = (patience: number) => `#!/bin/sh
+${patience === 1 ? '' : `export RANKSHIFT_PATIENCE=${patience}\n`}main=/opt/rankshift/dist/cli/main.js
 [ -e "$main" ] || main=/opt/rankshift/src/cli/main.ts
 # A small young generation: bulk streams would only fill a large one with dead buffers. A collector without threads of its
 # own: beside ranks that spin on every core the agent would wait for them, in the middle of a freeze.
@@ -27,10 +30,16 @@ exec /opt/rankshift/node_modules/.bin/node --max-semi-space-size=1 --single-thre
  * are lower directories of the nodes' roots, so nothing is copied when a node starts.
  * @returns seed directories of a node, uppermost first.
  */
-export async function buildSeed(state: TestbedState, image: string): Promise<(node: string) => string[]> {
+export async function buildSeed(
+  state: TestbedState,
+  image: string,
+  config: Record<string, string> = {},
+): Promise<(node: string) => string[]> {
   const paths = testbedPaths(state.name);
   const common = join(paths.seedDir, 'common');
-  const onCgroupV1 = state.cgroups.some(({ controller }) => controller === 'freezer');
+  // A virtual machine has no v1 controllers, and slurm.conf is the same everywhere.
+  const machines = state.nodes.some(({ kind }) => kind === 'machine');
+  const onCgroupV1 = !machines && state.cgroups.some(({ controller }) => controller === 'freezer');
   const homes = users.map((user) => ({ dir: join(paths.homeDir, user), owner: identityIn(image, user) }));
   for (const { dir, owner } of homes) makeHome(image, dir, owner);
   const [keys, ssh] = await Promise.all([
@@ -51,9 +60,10 @@ export async function buildSeed(state: TestbedState, image: string): Promise<(no
       content: slurmConf(state, { prolog: has(prolog), epilog: has(epilog) }, onCgroupV1),
     },
     'etc/slurm/cgroup.conf': { content: cgroupConf(onCgroupV1) },
-    'usr/local/bin/rankshift': { content: rankshiftCommand, mode: 0o755 },
+    'usr/local/bin/rankshift': { content: rankshiftCommand(machines ? emulationFactor : 1), mode: 0o755 },
     'usr/local/sbin/supervise': script('supervise'),
     'usr/local/sbin/boot-node': script('boot-node'),
+    'usr/local/sbin/vm-node': script('vm-node'),
     'etc/rankshift/rankshift.conf': {
       content: defaultConfigText({
         ClusterName: state.name,
@@ -61,6 +71,7 @@ export async function buildSeed(state: TestbedState, image: string): Promise<(no
         RedisHost: 'ctl',
         DefaultImage: 'mpi',
         TestBreakpoints: 'yes',
+        ...config,
       }),
     },
   });
