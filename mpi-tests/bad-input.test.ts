@@ -202,7 +202,7 @@ test('a target that is drained, down, without agent, too small, of another CPU',
       t.is(exitCode, 3, what);
       t.is(record.state, 'refused', what);
       t.regex(record.error?.message ?? '', message, what);
-      t.regex(record.error?.action ?? '', /--to/, what);
+      t.regex(record.error?.action ?? '', /--to|none: one is chosen/, what);
     } finally {
       await undo();
     }
@@ -421,7 +421,10 @@ test('a malformed configuration: file, line, key and what is allowed', async (t)
 test('a migration that was refused is on record, with its reasons', async (t) => {
   const job = await submit(cluster(), `exec rankshift run -- ${pingpong}`, { nodes: 3 });
   await job.untilPrinted(/progress/);
-  const { record } = await tryMove(cluster(), job.container(2), { to: 'n3' });
+  await cluster().output('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=DRAIN', 'Reason=test']);
+  const { record } = await tryMove(cluster(), job.container(2), { to: 'n2' });
+  await cluster().output('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=RESUME']);
+  t.is(record.state, 'refused');
   const shown = await showMigration(cluster(), record.id, 'alice');
   t.deepEqual(shown, record);
   t.regex(
