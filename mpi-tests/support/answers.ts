@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { containerRecordSchema } from '../../src/migration/container.ts';
-import { migrationRecordSchema, planSchema, serializedErrorSchema } from '../../src/migration/record.ts';
+import {
+  migrationRecordSchema,
+  planSchema,
+  progressSchema,
+  serializedErrorSchema,
+} from '../../src/migration/record.ts';
 import type { RunResult } from '../../src/process/run.ts';
 
 /** What the commands print with --json: the shapes that scripts of users rely on. */
@@ -19,7 +24,12 @@ export const nodesAnswer = z.strictObject({
   ),
 });
 export const containersAnswer = z.strictObject({ version: z.literal(1), containers: z.array(containerRecordSchema) });
-export const migrationAnswer = z.strictObject({ version: z.literal(1), migration: migrationRecordSchema });
+/** `show ID` tells how far a move is that is under way. */
+export const migrationAnswer = z.strictObject({
+  version: z.literal(1),
+  migration: migrationRecordSchema,
+  progress: progressSchema.nullable().optional(),
+});
 export const migrationsAnswer = z.strictObject({ version: z.literal(1), migrations: z.array(migrationRecordSchema) });
 export const planAnswer = z.strictObject({ version: z.literal(1), plan: planSchema });
 export const errorAnswer = z.strictObject({ version: z.literal(1), error: serializedErrorSchema });
