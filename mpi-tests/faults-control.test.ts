@@ -38,7 +38,6 @@ test('a driver that was taken for dead and comes back changes nothing', async (t
       watch.start();
       setBreakpoint(cluster(), 'ctl', at);
       const { id } = await request(cluster(), lane.job.container(1), { to: parts.target, strategy: 'stop-and-copy' });
-      watch.expect(id, parts.target);
       // As a driver whose machine stands still: it holds no lease any more, and knows nothing of it.
       const pid = String(await untilHit(cluster(), 'ctl', at));
       await cluster().output('ctl', ['kill', '-STOP', pid]);
@@ -67,7 +66,6 @@ test('a migration that gave up waiting names the command that ends it, and the c
   watch.start();
   setBreakpoint(cluster(), parts.source, 'source-frozen');
   const { id } = await request(cluster(), lane.job.container(1), { to: parts.target });
-  watch.expect(id, parts.target);
   await untilHit(cluster(), parts.source, 'source-frozen');
   await holdService(cluster(), parts.source, 'agent');
   clearBreakpoint(cluster(), parts.source, 'source-frozen');

@@ -1,14 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster } from '../support/cluster.ts';
+import { list, read, whatRuns } from './runs.ts';
 
 const sampleMs = 10;
-const killBit = 1n << 8n; // SIGKILL in the masks of proc_pid_status(5)
-const exitingOrKilled = 0x4 | 0x400; // PF_EXITING, PF_SIGNALED (linux/sched.h), the ninth field of proc_pid_stat(5)
+const migrations = '/var/lib/rankshift/migrations';
 
 /**
- * Looks all the time, from outside the nodes, on how many of them a container runs. A copy runs where its cgroup has
- * living processes that are not frozen, unless it is one that CRIU has not let go of yet.
+ * Looks all the time, from outside the nodes, on how many of them a container runs. A copy runs where processes of its
+ * cgroup may run (runs.ts), unless a move towards that node has not let go of it: then they are CRIU's, or what runc
+ * makes the cgroup with.
  */
 export class CopyWatch {
   readonly #cluster: Cluster;
@@ -16,8 +16,6 @@ export class CopyWatch {
   readonly #index: number;
   readonly #violations: string[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** The move under way: a copy on its target counts from CRIU's `pre-resume` on. */
-  #move: { id: string; target: string } | undefined;
 
   constructor(cluster: Cluster, job: number, index: number) {
     this.#cluster = cluster;
@@ -30,10 +28,6 @@ export class CopyWatch {
     this.#timer = setInterval(() => this.#sample(), sampleMs).unref();
   }
 
-  expect(id: string, target: string): void {
-    this.#move = { id, target };
-  }
-
   /** Ends the watch. @returns what was seen that must never be */
   stop(): string[] {
     clearInterval(this.#timer);
@@ -42,58 +36,40 @@ export class CopyWatch {
 
   /** Nodes on which the container runs now. */
   running(): string[] {
-    return this.#cluster.nodes.filter((node) => this.#runs(node));
+    return this.#look(this.#cluster.nodes).map(({ node }) => node);
   }
 
   #sample(): void {
-    const running = this.running();
-    if (running.length > 1) this.#violations.push(`runs on ${running.join(' and ')}`);
+    const running = this.#look(this.#cluster.nodes);
+    const last = running.pop();
+    if (last === undefined || running.length === 0) return;
+    // One after another: what ran when it was looked at may have been frozen since, where this process had to wait.
+    const still = this.#look(running.map(({ node }) => node));
+    if (still.length === 0) return;
+    const all = [...still, last];
+    const threads = all.map(({ node, thread }) => `${node}: ${thread}`).join('; ');
+    this.#violations.push(`runs on ${all.map(({ node }) => node).join(' and ')} (${threads})`);
   }
 
-  #runs(node: string): boolean {
-    const group = this.#cluster.testbed.path(node, `/sys/fs/cgroup/rankshift/rs-${this.#job}-${this.#index}`);
-    const events = read(join(group, 'cgroup.events'));
-    if (!/^populated 1$/m.test(events) || /^frozen 1$/m.test(events)) return false;
-    if (node === this.#move?.target && this.#restoring(this.#move)) return false;
-    return processes(group).some((pid) => lives(pid));
+  #look(nodes: readonly string[]): { node: string; thread: string }[] {
+    return nodes.flatMap((node) => {
+      const group = this.#cluster.testbed.path(node, `/sys/fs/cgroup/rankshift/rs-${this.#job}-${this.#index}`);
+      if (whatRuns(group) === null || this.#isComing(node)) return [];
+      // Once more behind it: a copy that was given up goes before the files that say that it was coming.
+      const thread = whatRuns(group);
+      return thread === null ? [] : [{ node, thread }];
+    });
   }
 
-  #restoring({ id, target }: { id: string; target: string }): boolean {
-    const directory = this.#cluster.testbed.path(target, `/var/lib/rankshift/migrations/${id}`);
-    return read(join(directory, 'role.json')) !== '' && !read(join(directory, 'gate.log')).includes('pre-resume');
-  }
-}
-
-function processes(group: string): string[] {
-  let below: string[] = [];
-  try {
-    below = readdirSync(group, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .flatMap((entry) => processes(join(group, entry.name)));
-  } catch {
-    // The cgroup went away in between.
-  }
-  return [...read(join(group, 'cgroup.procs')).split('\n').filter(Boolean), ...below];
-}
-
-/** A process that got SIGKILL but has not ended yet runs no instruction of its program any more. */
-function lives(pid: string): boolean {
-  const status = read(`/proc/${pid}/status`);
-  if (status === '' || /^State:\s+[ZX]/m.test(status)) return false;
-  const flags = Number(
-    read(`/proc/${pid}/stat`)
-      .replace(/^.*\) /, '')
-      .split(' ')[6] ?? exitingOrKilled,
-  );
-  if ((flags & exitingOrKilled) !== 0) return false;
-  const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s+([0-9a-f]+)$/gm)];
-  return !pending.some(([, mask]) => (BigInt(`0x${mask}`) & killBit) !== 0n);
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
+  /** A copy on the target of a move counts from CRIU's `pre-resume` on. */
+  #isComing(node: string): boolean {
+    const directory = this.#cluster.testbed.path(node, migrations);
+    return list(directory).some((id) => {
+      const role = read(join(directory, id, 'role.json'));
+      if (role === '') return false;
+      const { role: part, container } = JSON.parse(role) as { role: string; container: string };
+      const ours = part === 'target' && container === `${this.#job}.${this.#index}`;
+      return ours && !read(join(directory, id, 'gate.log')).includes('pre-resume');
+    });
   }
 }

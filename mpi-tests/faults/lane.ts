@@ -75,7 +75,7 @@ export class Lane {
     try {
       const parts = await this.parts(index);
       watch.start();
-      const record = await this.#move(fault, point, parts, { index, again, strategy }, watch);
+      const record = await this.#move(fault, point, parts, { index, again, strategy });
       row.state = record.state;
       row.error = record.error === null ? '' : `${record.error.code} ${record.error.message}`;
       row.lines = record.error?.lines ?? [];
@@ -108,14 +108,12 @@ export class Lane {
     point: Point,
     parts: Parts,
     { index, again, strategy }: { index: number; again: Point | undefined; strategy: Strategy },
-    watch: CopyWatch,
   ): Promise<MigrationRecord> {
     const place = (one: Point) => (one.at === 'controller' ? 'ctl' : parts[one.at]);
     const armed = again === undefined ? [point] : [point, again];
     for (const one of armed) setBreakpoint(this.cluster, place(one), one.name);
     try {
       const { id } = await request(this.cluster, this.job.container(index), { to: parts.target, strategy });
-      watch.expect(id, parts.target);
       await untilHit(this.cluster, place(point), point.name);
       const undo = await fault.strike(this.cluster, parts, id);
       const struckAt = performance.now();
