@@ -39,7 +39,7 @@ export interface WireChoice extends Wire {
   bytesPerSecond: number | null;
 }
 
-/** What one processor encrypts and hands to the kernel beside the compressor, bytes per second: measured, about. */
+/** What one processor encrypts and hands to the kernel, bytes per second: 1 GiB took 1.0 s (docs/field-notes.md). */
 const pathBytesPerSecond = 1e9;
 /** Compressing takes processor time from the ranks: it must bring as much more as this. */
 const worthwhile = 1.15;
