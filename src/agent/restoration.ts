@@ -14,7 +14,7 @@ import { deleteContainer, killContainer, runcId } from '../container/runtime.ts'
 import { RankshiftError } from '../errors.ts';
 import type { Verified } from '../migration/record.ts';
 import { armBatch } from '../network/batch.ts';
-import { release } from '../network/hold.ts';
+import { hold, release } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
 import {
   killPageServers,
@@ -236,6 +236,8 @@ export class Restoration {
   async again(): Promise<void> {
     const { config } = this.context;
     const { postCopy, migration } = this.role;
+    // Open until now: without its sockets the namespace would answer the peers with RST.
+    await hold(this.identity);
     await this.#destroy({ keepServer: postCopy && !storeIsWhole(storeDirOf(config, migration)) });
     await run('rm', ['-f', join(this.directory, 'gate.ready')]);
     await this.toGate(this.role);
