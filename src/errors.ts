@@ -26,6 +26,7 @@ const catalogue = {
   E_UNKNOWN_CONTAINER: ['refused', 'List the rank containers with: rankshift ps'],
   E_UNKNOWN_NODE: ['refused', 'List the nodes with: rankshift nodes'],
   E_UNKNOWN_MIGRATION: ['refused', 'List the migrations with: rankshift show'],
+  E_UNKNOWN_GROUP: ['refused', 'List the evacuations and returns with: rankshift show --groups'],
   E_UNKNOWN_IMAGE: ['refused', 'List the images with: rankshift image ls'],
   E_IMAGE: ['refused', 'Check the image source; see docs/images.md.'],
   E_REFUSED: ['refused', 'Remove the named causes, or name another target with --to.'],

@@ -9,6 +9,7 @@ export const httpStatus: Record<ErrorCode, number> = {
   E_UNKNOWN_CONTAINER: 404,
   E_UNKNOWN_NODE: 404,
   E_UNKNOWN_MIGRATION: 404,
+  E_UNKNOWN_GROUP: 404,
   E_UNKNOWN_IMAGE: 404,
   E_IMAGE: 422,
   E_REFUSED: 422,

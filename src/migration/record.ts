@@ -32,6 +32,7 @@ export const finalStates: readonly MigrationState[] = [
 export const containerIdSchema = z.string().regex(/^[1-9]\d{0,9}\.\d{1,4}$/, 'JOB.INDEX, for example 42.1');
 export const nodeNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'a node name');
 export const migrationIdSchema = z.string().regex(/^[1-9]\d{0,11}$/, 'the number of a migration');
+export const groupIdSchema = z.string().regex(/^e[1-9]\d{0,11}$/, 'e and a number, for example e7');
 
 export const clockPolicySchema = z.enum(['continuous', 'frozen']);
 export type ClockPolicy = z.infer<typeof clockPolicySchema>;
@@ -60,6 +61,8 @@ export const migrationRequestSchema = z.strictObject({
   compression: compressionSchema.or(z.literal('auto')).optional(),
   /** Connections. */
   streams: streamsSchema.or(z.literal('auto')).optional(),
+  /** The evacuation, return or set (group.ts) that the move belongs to. */
+  group: groupIdSchema.optional(),
 });
 export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
 
