@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { type Job, submitRun } from './support/job.ts';
 import { move } from './support/move.ts';
+import { repeatsOf } from './support/repeats.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'proof');
@@ -19,17 +20,6 @@ async function moveInMidRun(job: Job, index: number, progress: RegExp, to: strin
   if (pagesBytes < 1_000_000) throw new Error(`only ${pagesBytes} bytes of pages were moved`);
 }
 
-/** The `value` lines of each repeat of an NPB kernel: all its results with all their bits. */
-function repeats(job: Job): string[] {
-  const sections = job.stdout.split(/^repeat \d+\n/m).slice(1);
-  return sections.map((text) =>
-    text
-      .split('\n')
-      .filter((line) => line.startsWith('value '))
-      .join('\n'),
-  );
-}
-
 for (const { kernel, size, ranks } of [
   { kernel: 'ep', size: 'W', ranks: 3 },
   { kernel: 'is', size: 'A', ranks: 3 },
@@ -40,7 +30,7 @@ for (const { kernel, size, ranks } of [
   test(`${kernel.toUpperCase()} class ${size}: verified, and bit for bit the same with two moves in mid-run`, async (t) => {
     const unmoved = await submitRun(cluster(), `${programs}/${kernel} ${size}`, { nodes: ranks });
     t.like(await unmoved.untilEnded(), { state: 'COMPLETED', exitCode: 0 }, unmoved.all);
-    const [expected = ''] = repeats(unmoved);
+    const [expected = ''] = repeatsOf(unmoved);
     t.regex(expected, /^value /);
 
     const job = await submitRun(cluster(), `${programs}/${kernel} ${size} --seconds 200`, { nodes: ranks });
@@ -49,7 +39,7 @@ for (const { kernel, size, ranks } of [
     const end = await job.finish();
     t.deepEqual(end, { state: 'COMPLETED', exitCode: 0, signal: 0, verified: 1 }, job.all);
     t.notRegex(job.stdout, /mismatch/);
-    const results = repeats(job);
+    const results = repeatsOf(job);
     t.deepEqual(
       results,
       results.map(() => expected),

@@ -2,6 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster } from '../../mpi-tests/support/cluster.ts';
 import { type Job, submitRun } from '../../mpi-tests/support/job.ts';
+import { repeatsOf } from '../../mpi-tests/support/repeats.ts';
 
 /** A program that is moved about, and how its results are proven right. */
 export interface Program {
@@ -32,30 +33,19 @@ function kernel(name: string, size: string): Program {
     reference: async (cluster) => {
       const job = await submitRun(cluster, `${binaries}/${name} ${size}`, nodes);
       await endedWell(job);
-      return values(job)[0] ?? '';
+      return repeatsOf(job)[0] ?? '';
     },
     nearEnd: () => false,
     check: async (job, reference) => {
       const end = await job.finish();
       const wrong = end.state === 'COMPLETED' && end.verified === 1 ? [] : [`job ${job.id}: ${JSON.stringify(end)}`];
-      const repeats = values(job);
+      const repeats = repeatsOf(job);
       const other = repeats.filter((text) => text !== reference).length;
       if (repeats.length === 0 || reference === '') wrong.push(`job ${job.id} gave no values`);
       if (other > 0) wrong.push(`job ${job.id}: ${other} of ${repeats.length} repeats differ from a run without moves`);
       return wrong;
     },
   };
-}
-
-/** The `value` lines of each repeat: its results with all their bits. */
-function values(job: Job): string[] {
-  const sections = job.stdout.split(/^repeat \d+\n/m).slice(1);
-  return sections.map((text) =>
-    text
-      .split('\n')
-      .filter((line) => line.startsWith('value '))
-      .join('\n'),
-  );
 }
 
 const meltSteps = 8000;

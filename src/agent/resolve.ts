@@ -1,4 +1,4 @@
-import { gateLog } from '../checkpoint/gate.ts';
+import { gateLog, gateReached } from '../checkpoint/gate.ts';
 import { migrationDir } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ResolveResult } from '../migration/commands.ts';
@@ -75,14 +75,16 @@ async function bringUp(context: AgentContext, role: Role): Promise<void> {
   const { config } = context;
   const directory = migrationDir(config, role.migration);
   const resumed = () => gateLog(directory).then((log) => log.has('post-resume'));
+  const identity = overlayIdentity(role.facts.job, role.facts.index, config);
   if (!(await resumed())) {
-    await release(overlayIdentity(role.facts.job, role.facts.index, config));
+    // Only where its sockets are: without them the node would answer the peers with RST.
+    if (gateReached(directory)) await release(identity);
     // A restore that an earlier agent began stands at its gate, or comes there; two at a time would destroy each other.
     await untilCriuEnded(context, role, 'open');
-    if (!(await resumed())) {
-      await restoreAgain(context, role);
-    }
+    if (!(await resumed())) await restoreAgain(context, role);
   }
+  // An agent may have died between the gate and the port; a container that has ended meanwhile has none any more.
+  await release(identity).catch(() => undefined);
   await writeLocalContainer(config, { facts: role.facts, epoch: role.epoch + 1 });
 }
 

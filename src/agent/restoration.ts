@@ -150,7 +150,7 @@ export class Restoration {
     this.#verified = await comparePages(pagesProgramOf(config), cgroup, file);
   }
 
-  /** After the commit: the port first, since CRIU's own lock still stands before the sockets, then the gate. */
+  /** After the commit: port and gate at once; the sockets are there, so that nothing is answered with RST. */
   async open(): Promise<void> {
     const armed = this.#release ?? undefined;
     this.#release = null;

@@ -50,22 +50,16 @@ struct summing {
 	struct sum *sum;
 };
 
+static void sum_page(uint64_t address, char *page, void *context)
+{
+	const struct summing *summing = context;
+	add_page(summing->sum, address, page);
+}
+
 static void sum_region(const struct page_region *region, void *context)
 {
-	struct summing *summing = context;
-	uint64_t address[WIRE_PAGES];
-	bool good[WIRE_PAGES];
-	if (region->categories & PAGE_IS_PFNZERO)
-		return;
-	for (uint64_t at = region->start; at < region->end;) {
-		size_t count = 0;
-		for (; count < WIRE_PAGES && at < region->end; at += PAGE_BYTES)
-			address[count++] = at;
-		read_pages(summing->pid, summing->memory, address, count, buffer, good);
-		for (size_t i = 0; i < count; i++)
-			if (good[i])
-				add_page(summing->sum, address[i], buffer + i * PAGE_BYTES);
-	}
+	const struct summing *summing = context;
+	each_page(summing->pid, summing->memory, region, sum_page, context);
 }
 
 static void sum_process(const struct process *process, struct sum *sum)

@@ -28,6 +28,25 @@ static size_t read_some(pid_t pid, const uint64_t *address, size_t count, char *
 	return got > 0 ? (size_t)got / PAGE_BYTES : 0;
 }
 
+void each_page(pid_t pid, int memory, const struct page_region *region,
+	       void (*found)(uint64_t address, char *page, void *context), void *context)
+{
+	static char buffer[WIRE_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
+	uint64_t address[WIRE_PAGES];
+	bool good[WIRE_PAGES];
+	if (region->categories & PAGE_IS_PFNZERO)
+		return;
+	for (uint64_t at = region->start; at < region->end;) {
+		size_t count = 0;
+		for (; count < WIRE_PAGES && at < region->end; at += PAGE_BYTES)
+			address[count++] = at;
+		read_pages(pid, memory, address, count, buffer, good);
+		for (size_t i = 0; i < count; i++)
+			if (good[i])
+				found(address[i], buffer + i * PAGE_BYTES, context);
+	}
+}
+
 void read_pages(pid_t pid, int memory, const uint64_t *address, size_t count, char *buffer, bool *good)
 {
 	for (size_t at = 0; at < count;) {

@@ -61,6 +61,12 @@ uint64_t sent_checksum(void);
 /* Reads pages that lie anywhere into one buffer; false in good[i] where page i cannot be read. */
 void read_pages(pid_t pid, int memory, const uint64_t *address, size_t count, char *buffer, bool *good);
 
+struct page_region;
+
+/* Calls back for each page of a region that can be read, unless it was never written. The page is the callee's. */
+void each_page(pid_t pid, int memory, const struct page_region *region,
+	       void (*found)(uint64_t address, char *page, void *context), void *context);
+
 bool is_zero_page(const char *page);
 
 #endif

@@ -110,23 +110,17 @@ struct summing {
 	struct sums *sums;
 };
 
+static void sum_page(uint64_t address, char *page, void *context)
+{
+	const struct summing *summing = context;
+	add_sum(summing->subject, address, page, summing->sums);
+}
+
 /* Through the process's own eyes. */
 static void sum_seen(const struct page_region *region, void *context)
 {
 	const struct summing *summing = context;
-	uint64_t address[WIRE_PAGES];
-	bool good[WIRE_PAGES];
-	if (region->categories & PAGE_IS_PFNZERO)
-		return;
-	for (uint64_t at = region->start; at < region->end;) {
-		size_t count = 0;
-		for (; count < WIRE_PAGES && at < region->end; at += PAGE_BYTES)
-			address[count++] = at;
-		read_pages(summing->subject->pid, summing->subject->memory, address, count, buffer, good);
-		for (size_t i = 0; i < count; i++)
-			if (good[i])
-				add_sum(summing->subject, address[i], buffer + i * PAGE_BYTES, summing->sums);
-	}
+	each_page(summing->subject->pid, summing->subject->memory, region, sum_page, context);
 }
 
 /* Read through the process, an untouched page of shared memory would come into being. */
