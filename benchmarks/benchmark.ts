@@ -15,5 +15,7 @@ export interface Benchmark {
   about: string;
   /** Size of /var/lib/rankshift on each node, as of tmpfs(5). */
   stateSize?: string;
+  /** Nodes with an image store of their own each. */
+  privateImages?: boolean;
   measure: (cluster: Cluster, options: BenchmarkOptions) => Promise<Measured>;
 }

@@ -6,6 +6,8 @@ import type { Benchmark } from './benchmark.ts';
 import { clock } from './clock.ts';
 import { downtime } from './downtime.ts';
 import { idle } from './idle.ts';
+import { layers } from './layers.ts';
+import { links } from './links.ts';
 import { describeMachine, load } from './measure/machine.ts';
 import { writePlot } from './measure/plot.ts';
 import { writeResult } from './measure/result.ts';
@@ -13,9 +15,22 @@ import { memory } from './memory.ts';
 import { prediction } from './prediction.ts';
 import { shim } from './shim.ts';
 import { stall } from './stall.ts';
+import { strategiesBenchmark } from './strategies.ts';
 import { tracker } from './tracker.ts';
 
-const benchmarks: Record<string, Benchmark> = { stall, clock, downtime, idle, memory, shim, tracker, prediction };
+const benchmarks: Record<string, Benchmark> = {
+  stall,
+  clock,
+  downtime,
+  strategies: strategiesBenchmark,
+  prediction,
+  links,
+  layers,
+  tracker,
+  shim,
+  idle,
+  memory,
+};
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`);
 
 await new Command('bench')
@@ -50,6 +65,7 @@ async function run(name: string, benchmark: Benchmark, rounds: number | undefine
         name: testbed,
         services: true,
         progress: say,
+        ...(benchmark.privateImages === undefined ? {} : { privateImages: benchmark.privateImages }),
         ...(benchmark.stateSize === undefined ? {} : { stateSize: benchmark.stateSize }),
       }),
     );

@@ -9,6 +9,10 @@ export interface HogOptions {
   dirtyPercent?: number;
   /** Shorter gaps are not reported. @defaultValue 20 */
   gapMs?: number;
+  /** How often the first rank says how many exchanges there were; 0: never (rates.ts). @defaultValue 0 */
+  rateMs?: number;
+  /** Words of a page that differ; fewer than 512 can be compressed, 0 is a page of zeros. @defaultValue 512 */
+  words?: number;
 }
 
 /**
@@ -17,9 +21,9 @@ export interface HogOptions {
  */
 export function largeSecondRank(
   mib: number,
-  { seconds, stepMs = 1, dirtyPercent = 0, gapMs = 20 }: HogOptions,
+  { seconds, stepMs = 1, dirtyPercent = 0, gapMs = 20, rateMs = 0, words = 512 }: HogOptions,
 ): string {
   const memory = `$((OMPI_COMM_WORLD_RANK == 1 ? ${mib} : ${peerMib}))`;
-  const args = `--seconds ${seconds} --step-ms ${stepMs} --dirty-percent ${dirtyPercent} --gap-ms ${gapMs}`;
+  const args = `--seconds ${seconds} --step-ms ${stepMs} --dirty-percent ${dirtyPercent} --gap-ms ${gapMs} --rate-ms ${rateMs} --words ${words}`;
   return `/bin/sh -c 'exec /opt/rankshift-tests/bin/memhog --mib ${memory} ${args}'`;
 }

@@ -1,6 +1,8 @@
 /*
  * Each rank fills --mib M of memory with data that depends on rank, page and version, rewrites --dirty-percent of its
  * pages per second, and joins an MPI_Allreduce every --step-ms. Some pages are checked each second, all at the end.
+ * With --words N below 512, a page is the same N words over and over, for a compressor to find; with 0 it is all zeros.
+ * With --rate-ms, rank 0 says that often how many exchanges there were.
  */
 #include <inttypes.h>
 #include <mpi.h>
@@ -19,6 +21,7 @@ static uint64_t (*memory)[WORDS];
 static uint32_t *version; /* how often each page was rewritten */
 static int64_t pages;
 static int rank;
+static int words = WORDS; /* of a page that differ */
 
 /* splitmix64 (Steele, Lea, Flood 2014): every word differs, so a page in the wrong place or of another time shows. */
 static uint64_t next_word(uint64_t *state) {
@@ -33,15 +36,22 @@ static uint64_t seed(int64_t page) {
   return next_word(&state) + version[page];
 }
 
+/* Word i of a page, in the order of the words. */
+static uint64_t word(int64_t page, int i, uint64_t *state) {
+  if (words == 0) return 0;
+  if (i % words == 0) *state = seed(page);
+  return next_word(state);
+}
+
 static void write_page(int64_t page) {
-  uint64_t state = seed(page);
-  for (int i = 0; i < WORDS; i++) memory[page][i] = next_word(&state);
+  uint64_t state = 0;
+  for (int i = 0; i < WORDS; i++) memory[page][i] = word(page, i, &state);
 }
 
 static bool page_good(int64_t page) {
-  uint64_t state = seed(page);
+  uint64_t state = 0;
   for (int i = 0; i < WORDS; i++)
-    if (memory[page][i] != next_word(&state)) return false;
+    if (memory[page][i] != word(page, i, &state)) return false;
   return true;
 }
 
@@ -77,18 +87,21 @@ static int64_t check(int64_t from, int64_t count) {
 int main(int argc, char **argv) {
   struct option options[] = {
       {"--seconds", 10, 0, 86400},  {"--mib", 64, 1, 1e6},      {"--dirty-percent", 10, 0, 10000},
-      {"--step-ms", 10, 0, 1e6},    {"--gap-ms", 50, 0, 1e6},   {NULL, 0, 0, 0},
+      {"--step-ms", 10, 0, 1e6},    {"--gap-ms", 50, 0, 1e6},   {"--rate-ms", 0, 0, 1e6},
+      {"--words", WORDS, 0, WORDS}, {NULL, 0, 0, 0},
   };
   struct program program;
   static struct gaps gaps;
   program_start(&program, argc, argv, "MEMHOG", 1, options);
   rank = program.rank;
+  words = (int)options[6].value;
   allocate((int64_t)options[1].value * 1048576);
   MPI_Barrier(MPI_COMM_WORLD);
   program.monotonic_start = monotonic_ns(); /* filling does not count */
   program.realtime_start = realtime_ns();
   double pages_per_ns = (double)pages * options[2].value / 100 / 1e9, due = 0;
   int64_t ranks = program.ranks, wrong = 0, last_second = 0, last_step = monotonic_ns(), written = 0, checked = 0;
+  int64_t rate_ns = rank == 0 ? (int64_t)(options[5].value * 1e6) : 0, last_rate = 0;
   bool over = false;
   gaps_start(&gaps, options[4].value);
   for (int64_t step = 1; !over; step++) {
@@ -107,6 +120,10 @@ int main(int argc, char **argv) {
     if (all[0] != step * (ranks * (ranks + 1) / 2)) wrong++;
     over = all[1] != 0;
     gaps_exchange(&gaps);
+    if (rate_ns > 0 && now - last_rate >= rate_ns) {
+      last_rate = now;
+      printf("{\"event\":\"rate\",\"epochNs\":%" PRId64 ",\"exchanges\":%" PRId64 "}\n", realtime_ns(), gaps.exchanges);
+    }
     if (program_second(&last_second)) {
       wrong += check(checked, pages < SAMPLE ? pages : SAMPLE);
       checked += SAMPLE;
