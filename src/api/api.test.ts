@@ -8,31 +8,16 @@ import { z } from 'zod';
 import { serveChannel } from '../channel/serve-channel.ts';
 import { silentLog, testCluster } from '../channel/testing.ts';
 import { RankshiftError } from '../errors.ts';
-import type { MungeIdentity } from '../slurm/munge.ts';
 import { ApiClient } from './client.ts';
 import { credentialPayload } from './credential-payload.ts';
 import { findRoute, type Route, route } from './route.ts';
 import { serveApi } from './server.ts';
+import { fakeMunge } from './testing.ts';
 
 const host = '127.0.0.1';
 const cluster = await testCluster();
 const credentials = await cluster.issue('controller');
 const node = await cluster.issue('n1');
-
-/** Stands in for munged: credentials are `uid:serial:payload`, each good once. */
-function fakeMunge(uid = 1000) {
-  const used = new Set<string>();
-  let serial = 0;
-  return {
-    encode: async (payload: string): Promise<string> => `${uid}:${serial++}:${payload}`,
-    decode: async (credential: string): Promise<MungeIdentity> => {
-      if (used.has(credential)) throw new RankshiftError('E_BAD_CREDENTIAL', 'the credential was used before');
-      used.add(credential);
-      const [who = '', , payload = ''] = credential.split(':');
-      return { uid: Number(who), gid: 100, payload, encodedAt: 0 };
-    },
-  };
-}
 
 let streamsEnded = 0;
 let produced = 0;

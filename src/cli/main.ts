@@ -11,6 +11,7 @@ const commands: Record<string, () => Promise<Command>> = {
   ps: async () => (await import('./ps.ts')).psCommand(),
   show: async () => (await import('./show.ts')).showCommand(),
   nodes: async () => (await import('./nodes.ts')).nodesCommand(),
+  top: async () => (await import('./top.ts')).topCommand(),
   cancel: async () => (await import('./cancel.ts')).cancelCommand(),
   resolve: async () => (await import('./resolve.ts')).resolveCommand(),
   image: async () => (await import('./image.ts')).imageCommand(),

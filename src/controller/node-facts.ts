@@ -60,6 +60,9 @@ function describeNode(
     softDirtyOk: heartbeat?.softDirty ?? false,
     criuOk: heartbeat?.criu.ok ?? false,
     kernel: heartbeat?.kernel ?? 'unknown',
+    ...(heartbeat === null
+      ? {}
+      : { cpus: heartbeat.cpus, load: heartbeat.load, memoryTotalBytes: heartbeat.memoryTotalBytes }),
   };
 }
 

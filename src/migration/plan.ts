@@ -39,6 +39,10 @@ export interface NodeFacts {
   /** CRIU can write the memory of a running container in rounds (soft-dirty). */
   softDirtyOk: boolean;
   kernel: string;
+  /** Of the last heartbeat: processors, load average of a minute, all of its memory. */
+  cpus?: number;
+  load?: number;
+  memoryTotalBytes?: number;
 }
 
 export interface PlanInput {
