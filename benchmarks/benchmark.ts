@@ -10,6 +10,12 @@ export interface BenchmarkOptions {
   say: (line: string) => void;
 }
 
+/** A benchmark of pure computation: needs no testbed. */
+export interface ComputingBenchmark {
+  about: string;
+  compute: (options: BenchmarkOptions) => Promise<Measured>;
+}
+
 /** One benchmark: runs on a testbed of its own and prints its table. */
 export interface Benchmark {
   about: string;
@@ -17,5 +23,7 @@ export interface Benchmark {
   stateSize?: string;
   /** Nodes with an image store of their own each. */
   privateImages?: boolean;
+  /** CPUs that a node claims to have in Slurm. */
+  cpusPerNode?: number;
   measure: (cluster: Cluster, options: BenchmarkOptions) => Promise<Measured>;
 }

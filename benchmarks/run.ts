@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { Cluster } from '../mpi-tests/support/cluster.ts';
 import { endJobs } from '../mpi-tests/support/job.ts';
 import { bringUp, takeDown } from '../src/testbed/index.ts';
-import type { Benchmark } from './benchmark.ts';
+import type { Benchmark, BenchmarkOptions, ComputingBenchmark } from './benchmark.ts';
 import { clock } from './clock.ts';
 import { downtime } from './downtime.ts';
 import { idle } from './idle.ts';
@@ -10,15 +10,16 @@ import { layers } from './layers.ts';
 import { links } from './links.ts';
 import { describeMachine, load } from './measure/machine.ts';
 import { writePlot } from './measure/plot.ts';
-import { writeResult } from './measure/result.ts';
+import { type Measured, writeResult } from './measure/result.ts';
 import { memory } from './memory.ts';
+import { planner } from './planner.ts';
 import { prediction } from './prediction.ts';
 import { shim } from './shim.ts';
 import { stall } from './stall.ts';
 import { strategiesBenchmark } from './strategies.ts';
 import { tracker } from './tracker.ts';
 
-const benchmarks: Record<string, Benchmark> = {
+const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   stall,
   clock,
   downtime,
@@ -30,6 +31,7 @@ const benchmarks: Record<string, Benchmark> = {
   shim,
   idle,
   memory,
+  planner,
 };
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`);
 
@@ -50,50 +52,83 @@ await new Command('bench')
   })
   .parseAsync();
 
-async function run(name: string, benchmark: Benchmark, rounds: number | undefined, quick: boolean): Promise<void> {
+async function run(
+  name: string,
+  benchmark: Benchmark | ComputingBenchmark,
+  rounds: number | undefined,
+  quick: boolean,
+): Promise<void> {
   const say = (line: string) => console.error(`${name}: ${line}`);
-  const started = performance.now();
-  const loadBefore = load();
+  const options = { rounds, quick, say };
+  if ('compute' in benchmark) report(name, quick, await timed(() => benchmark.compute(options)), {});
+  else await runOnTestbed(name, benchmark, options);
+}
+
+async function runOnTestbed(name: string, benchmark: Benchmark, options: BenchmarkOptions): Promise<void> {
   const testbed = `bench-${name}-${process.pid}`;
   // An interrupted benchmark leaves no testbed behind.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => void takeDown(testbed).finally(() => process.exit(130)));
   }
   try {
-    const cluster = new Cluster(
-      await bringUp({
-        name: testbed,
-        services: true,
-        progress: say,
-        ...(benchmark.privateImages === undefined ? {} : { privateImages: benchmark.privateImages }),
-        ...(benchmark.stateSize === undefined ? {} : { stateSize: benchmark.stateSize }),
-      }),
-    );
-    await cluster.untilReady();
-    const versions = await versionsOf(cluster);
-    const { plot, ...measured } = await benchmark.measure(cluster, { rounds, quick, say });
-    await endJobs(cluster);
-    const file = writeResult({
-      version: 1,
-      benchmark: name,
-      measuredAt: new Date().toISOString().slice(0, 10),
-      seconds: Math.round((performance.now() - started) / 1000),
-      quick,
-      machine: describeMachine(),
-      loadBefore,
-      versions,
-      ...measured,
+    let versions: Record<string, string> = {};
+    const run = await timed(async () => {
+      const cluster = new Cluster(
+        await bringUp({
+          name: testbed,
+          services: true,
+          progress: options.say,
+          ...(benchmark.privateImages === undefined ? {} : { privateImages: benchmark.privateImages }),
+          ...(benchmark.stateSize === undefined ? {} : { stateSize: benchmark.stateSize }),
+          ...(benchmark.cpusPerNode === undefined ? {} : { cpusPerNode: benchmark.cpusPerNode }),
+        }),
+      );
+      await cluster.untilReady();
+      versions = await versionsOf(cluster);
+      const measured = await benchmark.measure(cluster, options);
+      await endJobs(cluster);
+      return measured;
     });
-    for (const note of measured.notes) console.log(`note: ${note}`);
-    for (const { what, wanted, measured: value, met } of measured.targets) {
-      console.log(`${met ? 'met   ' : 'MISSED'}  ${what}: ${value} (target ${wanted})`);
-    }
-    if (plot !== undefined) console.log(`drawn to ${writePlot(quick ? `${name}.quick` : name, plot)}`);
-    console.log(`written to ${file}`);
-    if (!quick && measured.targets.some(({ met }) => !met)) process.exitCode = 1;
+    report(name, options.quick, run, versions);
   } finally {
     await takeDown(testbed);
   }
+}
+
+interface Run {
+  measured: Measured;
+  seconds: number;
+  loadBefore: number;
+}
+
+async function timed(measure: () => Promise<Measured>): Promise<Run> {
+  const started = performance.now();
+  const loadBefore = load();
+  const measured = await measure();
+  return { measured, seconds: Math.round((performance.now() - started) / 1000), loadBefore };
+}
+
+/** Writes the result, and says whether the targets were met; where not, the exit code says so too. */
+function report(name: string, quick: boolean, run: Run, versions: Record<string, string>): void {
+  const { plot, ...measured } = run.measured;
+  const file = writeResult({
+    version: 1,
+    benchmark: name,
+    measuredAt: new Date().toISOString().slice(0, 10),
+    seconds: run.seconds,
+    quick,
+    machine: describeMachine(),
+    loadBefore: run.loadBefore,
+    versions,
+    ...measured,
+  });
+  for (const note of measured.notes) console.log(`note: ${note}`);
+  for (const { what, wanted, measured: value, met } of measured.targets) {
+    console.log(`${met ? 'met   ' : 'MISSED'}  ${what}: ${value} (target ${wanted})`);
+  }
+  if (plot !== undefined) console.log(`drawn to ${writePlot(quick ? `${name}.quick` : name, plot)}`);
+  console.log(`written to ${file}`);
+  if (!quick && measured.targets.some(({ met }) => !met)) process.exitCode = 1;
 }
 
 async function versionsOf(cluster: Cluster): Promise<Record<string, string>> {
