@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { RankshiftError } from '../errors.ts';
 import { ensureImages } from '../testbed/images/ensure-images.ts';
 import {
@@ -9,6 +9,8 @@ import {
   healLink,
   limitLink,
   listTestbeds,
+  type Profile,
+  profiles,
   serviceStatus,
   Testbed,
   type TestbedStatus,
@@ -28,6 +30,11 @@ export function testbedCommand(): Command {
     .option(...nameOption)
     .option('--nodes <n>', 'compute nodes (3; 2 with --vm)', count)
     .option('--cpus-per-node <n>', 'processors that Slurm sees in each (2; 1 with --vm)', count)
+    .addOption(
+      new Option('--profile <profile>', 'of Slurm; strict: memory handed out, cores constrained, Contain')
+        .choices(profiles)
+        .default('plain'),
+    )
     .option('--vm', "compute nodes are virtual machines with the distribution's own kernel", false)
     .option('--state-size <size>', "size of each node's /var/lib/rankshift (memory is taken as it fills)", '8g')
     .option('--private-images', 'an image store for each node; without it all see one', false)
@@ -107,6 +114,7 @@ interface UpOptions {
   name: string;
   nodes?: number;
   cpusPerNode?: number;
+  profile: Profile;
   vm: boolean;
   stateSize: string;
   privateImages: boolean;

@@ -15,7 +15,7 @@ import { buildSeed } from './seed/build-seed.ts';
 import { writeContainerImage } from './seed/container-images.ts';
 import { isBuilt, servicesOf } from './services.ts';
 import { startNode } from './start-node.ts';
-import { findState, listTestbeds, type TestbedState, writeState } from './state.ts';
+import { findState, listTestbeds, type Profile, type TestbedState, writeState } from './state.ts';
 import { release } from './take-down.ts';
 import { Testbed } from './testbed.ts';
 import { startMachines } from './vm/start-machines.ts';
@@ -27,6 +27,8 @@ export interface BringUpOptions extends Partial<TestbedSize> {
   stateSize?: string;
   /** Give each node an image store of its own instead of one that all see. @defaultValue false */
   privateImages?: boolean;
+  /** How Slurm is set up (seed/slurm-conf.ts). @defaultValue plain */
+  profile?: Profile;
   /** Keys of rankshift.conf, on all nodes. */
   config?: Record<string, string>;
   /** Start controller and agents. @defaultValue true where the install tree is built */
@@ -47,7 +49,7 @@ const machinesReadyDeadlineMs = 600_000;
  */
 export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
   const { name = 'default', vm = false, progress = () => undefined } = options;
-  const { nodes = vm ? 2 : 3, cpusPerNode = vm ? 1 : 2 } = options;
+  const { nodes = vm ? 2 : 3, cpusPerNode = vm ? 1 : 2, profile = 'plain' } = options;
   const paths = testbedPaths(name);
   await checkPrerequisites({ vm });
   const images = await ensureImages(progress);
@@ -59,7 +61,7 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
       });
     }
     await release(name); // What a killed `up` left.
-    const state = await reserve(name, { nodes, cpusPerNode, vm });
+    const state = await reserve(name, { nodes, cpusPerNode, vm }, profile);
     try {
       await start(state, images, options);
     } catch (error) {
@@ -71,7 +73,7 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
 }
 
 /** Chooses a subnet that no other testbed has, and writes the state: from here on `down` knows the testbed. */
-async function reserve(name: string, size: TestbedSize): Promise<TestbedState> {
+async function reserve(name: string, size: TestbedSize, profile: Profile): Promise<TestbedState> {
   return await withLock(lockFile('machine'), 10_000, async () => {
     const others = listTestbeds().filter((other) => other !== name);
     const taken = others.map((other) => findState(other)?.subnet);
@@ -90,6 +92,7 @@ async function reserve(name: string, size: TestbedSize): Promise<TestbedState> {
       subnet,
       dataDir: testbedPaths(name).dataDir,
       cpusPerNode: size.cpusPerNode,
+      profile,
       cgroups,
       nodes: planNodes(subnet, size),
     };

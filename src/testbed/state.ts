@@ -6,6 +6,10 @@ import { stateRoot, testbedPaths } from './paths.ts';
 export const roles = ['management', 'login', 'compute'] as const;
 export type Role = (typeof roles)[number];
 
+/** How Slurm is set up: as little as works, or as sites that hold jobs to what they asked for. */
+export const profiles = ['plain', 'strict'] as const;
+export type Profile = (typeof profiles)[number];
+
 const nodeSchema = z.object({
   name: z.string(),
   role: z.enum(roles),
@@ -28,6 +32,7 @@ const stateSchema = z.object({
   /** Homes, imported images and the data of Redis; in the cache that `up` used. */
   dataDir: z.string(),
   cpusPerNode: z.number().int(),
+  profile: z.enum(profiles).default('plain'),
   /** Cgroup directory of the testbed in each hierarchy in use. */
   cgroups: z.array(z.object({ controller: z.string(), mount: z.string(), dir: z.string() })),
   nodes: z.array(nodeSchema),

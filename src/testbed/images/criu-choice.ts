@@ -70,6 +70,7 @@ async function selfTestInNode(lower: string[]): Promise<Outcome> {
     subnet: 'none',
     dataDir: paths.dataDir,
     cpusPerNode: 1,
+    profile: 'plain',
     cgroups,
     nodes,
   };

@@ -59,7 +59,7 @@ export async function buildSeed(
     'etc/slurm/slurm.conf': {
       content: slurmConf(state, { prolog: has(prolog), epilog: has(epilog) }, onCgroupV1),
     },
-    'etc/slurm/cgroup.conf': { content: cgroupConf(onCgroupV1) },
+    'etc/slurm/cgroup.conf': { content: cgroupConf(onCgroupV1, state.profile) },
     'usr/local/bin/rankshift': { content: rankshiftCommand(machines ? emulationFactor : 1), mode: 0o755 },
     'usr/local/sbin/supervise': script('supervise'),
     'usr/local/sbin/boot-node': script('boot-node'),

@@ -10,6 +10,7 @@ const state: TestbedState = {
   subnet: '10.213.9',
   dataDir: '/none',
   cpusPerNode: 4,
+  profile: 'plain',
   cgroups: [],
   nodes: planNodes('10.213.9', { nodes: 2, cpusPerNode: 4 }),
 };
@@ -28,4 +29,12 @@ test('hooks are named only where there are any: Slurm drains a node whose prolog
 test("without v1 controllers Slurm's cgroup plugin is off", (t) => {
   t.regex(slurmConf(state, { prolog: false, epilog: false }, false), /^ProctrackType=proctrack\/linuxproc$/m);
   t.is(cgroupConf(false), 'CgroupPlugin=disabled\n');
+});
+
+test('the strict profile constrains what a job has, and the plain one does not', (t) => {
+  const hooks = { prolog: true, epilog: true };
+  t.regex(slurmConf({ ...state, profile: 'strict' }, hooks, true), /^PrologFlags=Alloc,Contain$/m);
+  t.regex(cgroupConf(true, 'strict'), /^ConstrainCores=yes$/m);
+  t.notRegex(slurmConf(state, hooks, true), /Contain|_Memory|affinity/);
+  t.regex(cgroupConf(true, 'plain'), /^ConstrainCores=no$/m);
 });
