@@ -64,7 +64,7 @@ test('twenty moves in a row lose not one page', async (t) => {
   t.deepEqual(job.lines(/badPage/), []);
 });
 
-test('two moves of one job requested at once: the second waits, both are done', async (t) => {
+test('two containers of one job move to one node at once, and one leaves the other alone again', async (t) => {
   const job = await submitRun(cluster(), `${programs}/allreduce --seconds 100`);
   await job.untilPrinted(/progress/);
   const [first, second] = await Promise.all([
@@ -77,10 +77,6 @@ test('two moves of one job requested at once: the second waits, both are done', 
     ['completed', 'completed'],
     JSON.stringify(done.map(({ error }) => error)),
   );
-  // One after another: never both between preflight and the end.
-  const [early, late] = done.sort((a, b) => Number(a.id) - Number(b.id));
-  const began = late?.phases.find(({ name }) => name === 'preflight')?.at ?? 0;
-  t.true(began >= (early?.endedAt ?? Number.POSITIVE_INFINITY), `${began} ${early?.endedAt}`);
   // Two containers of the job on one node now.
   const owners = (await containers(cluster())).filter((one) => one.job === job.id).map(({ owner }) => owner);
   t.deepEqual(owners, ['n3', 'n3']);

@@ -26,7 +26,7 @@ async function fresh(redis: Redis): Promise<void> {
   await removeContainer(redis, container);
   await createContainer(redis, {
     ...{ id: container, job: 999_999, index: 0, uid: 1000, user: 'alice', image: 'none', state: 'running' as const },
-    ...{ owner: 'n1', epoch: 1, switch: '', migration: '', moves: 0, startedAt: 0 },
+    ...{ owner: 'n1', epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: 0 },
   });
 }
 

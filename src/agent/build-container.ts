@@ -20,6 +20,7 @@ import { overlayIdentity } from '../network/identity.ts';
 import { ensureOverlay } from '../network/overlay.ts';
 import { setPeers } from '../network/repoint.ts';
 import type { AgentContext } from './context.ts';
+import { exclusively, overlayOf } from './exclusively.ts';
 
 /** Writes runc's bundle; the same on every node. */
 export async function buildBundle(context: AgentContext, facts: ContainerFacts): Promise<void> {
@@ -60,18 +61,22 @@ export async function buildNetwork(
   const { config, address } = context;
   const identityOf = (index: number) => overlayIdentity(facts.job, index, config);
   const identity = identityOf(facts.index);
-  await ensureOverlay({ identity, localAddress: address, port: config.overlayPort, mtu: config.overlayMtu });
+  const localAddress = address;
   const elsewhere = Object.entries(places).filter(
     ([index, place]) => place !== address && Number(index) !== facts.index,
-  );
-  await setPeers(
-    identity.vni,
-    elsewhere.map(([index, nodeAddress]) => ({ mac: identityOf(Number(index)).mac, nodeAddress })),
   );
   const others = Array.from({ length: facts.containers }, (_, index) => identityOf(index)).filter(
     (peer) => peer.ip !== identity.ip,
   );
-  await plug({ identity, peers: others, held });
+  // Until it is plugged in, the overlay is no container's, and the last one to leave would take it away.
+  await exclusively(context, overlayOf(facts.job), async () => {
+    await ensureOverlay({ identity, localAddress, port: config.overlayPort, mtu: config.overlayMtu });
+    await setPeers(
+      identity.vni,
+      elsewhere.map(([index, nodeAddress]) => ({ mac: identityOf(Number(index)).mac, nodeAddress })),
+    );
+    await plug({ identity, peers: others, held });
+  });
 }
 
 /** Layers of the image, top first, as overlayfs wants them. */

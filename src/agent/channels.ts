@@ -7,7 +7,7 @@ import { RankshiftError } from '../errors.ts';
 import { type SwitchOrder, switchOrderSchema } from '../migration/commands.ts';
 import { parseContainerId } from '../migration/container.ts';
 import { overlayIdentity } from '../network/identity.ts';
-import { repoint } from '../network/repoint.ts';
+import { repointIfHere } from '../network/repoint.ts';
 import { patiently } from '../patience.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, readRole } from './files.ts';
@@ -138,7 +138,7 @@ export class ChannelServer {
     for (;;) {
       const { owner } = await channel.next(repointRequestSchema, { timeoutMs: orderMs });
       const nodeAddress = owner === 'source' ? order.source.address : order.target.address;
-      await repoint({ vni: identity.vni, mac: identity.mac, nodeAddress });
+      await repointIfHere({ vni: identity.vni, mac: identity.mac, nodeAddress });
       await channel.send({ op: 'done' });
     }
   }

@@ -63,6 +63,31 @@ export async function copyRounds(
   }
 }
 
+/** What was written in so long may go in the freeze. */
+const staleMs = 300;
+
+/**
+ * For one that has made its rounds and waits for its freeze: called again and again, it sends what was written meanwhile,
+ * so that the freeze does not. Only where rounds can be made at any time (CRIU's cannot, once the dump was made ready).
+ */
+export function roundsWhileWaiting(
+  order: Pick<SwitchOrder, 'lazy' | 'bandwidth'>,
+  source: RoundSource | null,
+  result: { copy: CopyResult | null },
+  timeline: Timeline,
+): () => Promise<void> {
+  let last = performance.now();
+  return async () => {
+    const { copy } = result;
+    if (!order.lazy || source === null || copy === null || performance.now() - last < staleMs) return;
+    const { bytes, ms, wireBytes } = await timeline.span('round while waiting', () =>
+      source.round(order.bandwidth ?? undefined, () => undefined),
+    );
+    result.copy = { ...copy, rounds: [...copy.rounds, { bytes, ms, wireBytes }] };
+    last = performance.now();
+  };
+}
+
 /** Of the largest round: small ones say more of their fixed cost. */
 function bytesPerSecond(rounds: CopyResult['rounds']): number | null {
   const largest = rounds.toSorted((a, b) => b.bytes - a.bytes)[0];

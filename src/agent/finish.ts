@@ -51,7 +51,7 @@ async function finishTarget(context: AgentContext, { migration, facts }: Role): 
   const { outcome } = await resolve(context, migration);
   if (outcome === 'committed') {
     // A peer whose agent was restarted during the switch took its table from the record of that time.
-    await refreshPeers(context, facts.job).catch((error: Error) =>
+    await refreshPeers(context, facts).catch((error: Error) =>
       log.warn({ migration, error: error.message }, 'a peer was not told; it asks the records itself'),
     );
   }

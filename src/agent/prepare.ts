@@ -13,6 +13,7 @@ import { readLocalContainer, writeRole } from './files.ts';
 import { nodeProgramOf, storeDirOf } from './local-handle.ts';
 import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
+import { refreshPlaces } from './refresh-places.ts';
 import { settleOthers } from './resolve.ts';
 import { connectFor } from './switch-connections.ts';
 import { targetError } from './target-error.ts';
@@ -59,6 +60,8 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
   if (lazy) await mkdir(storeDirOf(config, migration), { mode: 0o700 });
   await prepareContainerDir(containerDir(config, facts.id));
   await buildNetwork(context, facts, places, true);
+  // Where the others are by now: one that moved meanwhile may have told this node before it had tables.
+  await refreshPlaces(context, facts.job);
   await buildBundle(context, facts);
   await makeCgroup(context, facts);
   await makeGate(migrationDir(config, migration), nodeProgramOf(config));

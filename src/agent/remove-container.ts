@@ -8,6 +8,7 @@ import { hold } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
 import { removeOverlayIfUnused } from '../network/overlay.ts';
 import type { AgentContext } from './context.ts';
+import { exclusively, overlayOf } from './exclusively.ts';
 import { removeDirectory } from './files.ts';
 
 /**
@@ -30,5 +31,5 @@ export async function removeContainer(context: AgentContext, container: string):
   await unplug(identity);
   await unmountRootfs(containerDir(config, container));
   await removeDirectory(containerDir(config, container));
-  await removeOverlayIfUnused(identity.vni);
+  await exclusively(context, overlayOf(parsed.job), () => removeOverlayIfUnused(identity.vni));
 }

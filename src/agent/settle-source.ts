@@ -79,7 +79,7 @@ async function stillHere(context: AgentContext, migration: string): Promise<Loca
 /** Back to work on the source: the tables first, then the port, then the ranks. */
 async function resume(context: AgentContext, handle: LocalHandle, peers: Channel[] | undefined): Promise<void> {
   await removeCriuLock(handle.identity.netns);
-  const told = peers === undefined ? refreshPeers(context, handle.facts.job) : repointPeers(handle, peers, null);
+  const told = peers === undefined ? refreshPeers(context, handle.facts) : repointPeers(handle, peers, null);
   await within(tellMs, told).catch((error: Error) =>
     context.log.warn({ error: error.message }, 'a peer was not told; it asks the records itself'),
   );

@@ -4,6 +4,7 @@ import { openChannel } from '../channel/open-channel.ts';
 import type { AgentAddress, SwitchOrder } from '../migration/commands.ts';
 import { patiently } from '../patience.ts';
 import type { AgentContext } from './context.ts';
+import type { JobNode } from './job-nodes.ts';
 import { type Opening, readySchema } from './messages.ts';
 
 /** Every channel that a switch needs, opened before the freeze. */
@@ -12,6 +13,8 @@ export interface SwitchConnections {
   upper: Channel;
   pages: Channel;
   peers: Channel[];
+  /** Opens channels to those that have come since the order was given. */
+  addPeers(nodes: readonly JobNode[]): Promise<void>;
   close(): void;
 }
 
@@ -48,9 +51,24 @@ export async function connectSwitch(
   };
   const failed = rest.find((one) => one.status === 'rejected');
   const [, upper, pages, ...peers] = opened;
+  const known = new Set([...order.peers, order.source, order.target].map(({ node }) => node));
   if (failed !== undefined || upper === undefined || pages === undefined) {
     close();
     throw failed?.reason;
   }
-  return { control, upper, pages, peers, close };
+  const addPeers = async (nodes: readonly JobNode[]) => {
+    for (const { owner, ...to } of nodes.filter(({ node }) => !known.has(node))) {
+      try {
+        const channel = await connectFor(context, to, { op: 'repoint', envelope });
+        opened.push(channel);
+        peers.push(channel);
+        known.add(to.node);
+      } catch (error) {
+        // A node that is only made ready has nobody who could miss a frame, and asks the records before it has.
+        if (owner) throw error;
+        context.log.warn({ migration, node: to.node, error: (error as Error).message }, 'not told of the move');
+      }
+    }
+  };
+  return { control, upper, pages, peers, addPeers, close };
 }

@@ -19,9 +19,11 @@ import { Timeline } from '../telemetry/timeline.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
-import { copyRounds, type RoundSource } from './copy-rounds.ts';
+import { copyRounds, type RoundSource, roundsWhileWaiting } from './copy-rounds.ts';
 import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole, writeSwitchResult } from './files.ts';
+import { freezeTurn } from './freeze-turn.ts';
+import { jobNodes } from './job-nodes.ts';
 import { describeLocal, type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
@@ -105,6 +107,8 @@ class SourceRun {
   /** Ends the look whether the move was called off. */
   readonly #settling = new AbortController();
   #endCopy: () => void = () => undefined;
+  /** Others of the job may freeze. */
+  #endTurn: () => void = () => undefined;
   /** Programs that wait for the freeze. */
   #armed: { drain: Armed; hold: Armed; dump: ArmedCriu<[]> } | null = null;
 
@@ -122,6 +126,7 @@ class SourceRun {
       await this.freezeAndSend();
       await this.#link?.committed;
       timeline.mark('told of the commit');
+      this.#endTurn();
       await this.#breakpoint('committed');
       result.outcome = 'committed';
     } catch (error) {
@@ -150,6 +155,7 @@ class SourceRun {
       await addTargetView(result, this.#link, this.#frozenNs, this.#clocks);
     }
     this.#connections?.close();
+    this.#endTurn();
     if (result.outcome === 'rolled-back') await unmountMigration(context.config, order.migration);
     result.timeline = [...timeline.entries, ...result.timeline].sort((a, b) => a.at - b.at);
   }
@@ -184,6 +190,7 @@ class SourceRun {
     await link.race(upper.pass());
     this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
     this.#armed = { drain: armDrain(context, this.handle), hold: armBatch('ip'), dump: this.#armDump() };
+    await timeline.span('turn', () => link.race(this.#takeTurn(connections)));
     await this.#breakpoint('before-freeze');
   }
 
@@ -237,6 +244,14 @@ class SourceRun {
     result.upper = upper.result;
     result.clock = describeClocks(order.clockPolicy, handle.clock, clocks, offset);
     await this.#breakpoint('sent');
+  }
+
+  /** Nothing else of the job is frozen now, and everybody who has to be told is there. */
+  async #takeTurn(connections: SwitchConnections): Promise<void> {
+    const { context, order, handle } = this;
+    const again = roundsWhileWaiting(order, this.#memory?.rounds ?? null, this.result, this.timeline);
+    this.#endTurn = await freezeTurn(context, order, { waiting: again, signal: this.#settling.signal });
+    await connections.addPeers(await jobNodes(context, handle.facts));
   }
 
   #armDump(): ArmedCriu<[]> {

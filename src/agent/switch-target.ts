@@ -14,6 +14,7 @@ import { type Role, readRole, writeRole } from './files.ts';
 import { imageDirOf } from './local-handle.ts';
 import { type ToTarget, toTargetSchema } from './messages.ts';
 import { receiveImages } from './receive-images.ts';
+import { refreshWhereOthersMove } from './refresh-places.ts';
 import { Restoration } from './restoration.ts';
 import { targetError } from './target-error.ts';
 import type { TargetSession } from './target-sessions.ts';
@@ -76,6 +77,7 @@ export async function switchTarget(
   await restoration.open();
   await breakpoint(config, 'target-opened');
   await channel.send({ op: 'committed' }).catch(() => undefined);
+  void refreshWhereOthersMove(context, role.facts);
   const view = await restoration.afterwards(order.epoch + 1);
   await breakpoint(config, 'target-running');
   await channel.send({ op: 'running', ...view, timeline: timeline.entries }).catch(() => undefined);

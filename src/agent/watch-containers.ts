@@ -35,7 +35,7 @@ export function watchContainers(context: AgentContext): void {
     await sweepRoles(context);
     // A peer that could not be told of a move, because the link to it was cut, learns of it here.
     for (const job of new Set(locals.map((local) => local.facts.job))) {
-      await within(3000, refreshPlaces(context, job, { unlessMoving: true }));
+      await within(3000, refreshPlaces(context, job));
     }
   };
   const timer = setInterval(() => {

@@ -90,6 +90,8 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   if (await cancelled(context, id, apply)) return;
 
   await apply({ type: 'preparing-started', at: Date.now() });
+  // Before the places are read: whoever moves meanwhile tells this target too.
+  await lockContainer(context.redis, start.container, id, plan.target);
   const [order, places] = await Promise.all([
     switchOrder(context, start, plan, plan.target, container.epoch),
     containerPlaces(context, container.job),

@@ -22,7 +22,9 @@ export async function gatherNodes({ config, redis, log }: ControllerContext): Pr
   const names = [...new Set([...heartbeats.keys(), ...(slurm?.keys() ?? [])])];
   const reserved = await Promise.all(names.map((name) => reservedMemory(redis, name)));
   return names.map((name, index) => {
-    const count = containers.filter((container) => container.owner === name && container.state !== 'ended').length;
+    const count = containers.filter(
+      ({ owner, heading, state }) => (owner === name || heading === name) && state !== 'ended',
+    ).length;
     return describeNode(
       name,
       heartbeats.get(name) ?? null,

@@ -110,7 +110,7 @@ export async function startRun(context: ControllerContext, uid: number, request:
       const facts: ContainerFacts = { ...common, id, index, program: index === 0 ? request.program : null };
       await createContainer(redis, {
         ...{ id, job: job.job, index, uid, user: job.user, image: imageName, state: 'starting' as const },
-        ...{ owner: node, epoch: 1, switch: '', migration: '', moves: 0, startedAt: run.startedAt },
+        ...{ owner: node, epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: run.startedAt },
       });
       await context.commands.send(node, 'launch', { facts, places }, { timeoutMs: launchMs, container: id, epoch: 1 });
       await setContainerState(redis, id, 'running');

@@ -5,21 +5,21 @@ import type { ControllerContext } from './context.ts';
 /** How often a migration looks whether those before it have ended. */
 const turnMs = 100;
 
-/** Containers of one job move one after another, in the order of the requests. */
+/** Moves of one container go one after another, in the order of the requests. */
 export async function untilTurn(
   context: ControllerContext,
-  { id, job }: MigrationRecord,
+  { id, container }: MigrationRecord,
   wait: (reason: string | null) => Promise<void>,
 ): Promise<void> {
   const before = async () => {
     const active = await listActiveMigrations(context.redis);
-    return active.find((other) => other.job === job && Number(other.id) < Number(id));
+    return active.find((other) => other.container === container && Number(other.id) < Number(id));
   };
   let told = '';
   for (let other = await before(); other !== undefined; other = await before()) {
     const { cancelRequested } = await readMigration(context.redis, id);
     if (cancelRequested || context.stopping.aborted) return;
-    const reason = `migration ${other.id} of the same job`;
+    const reason = `migration ${other.id} of the same container`;
     if (reason !== told) await wait(reason);
     told = reason;
     await new Promise((resolve) => setTimeout(resolve, turnMs));

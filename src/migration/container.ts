@@ -16,6 +16,8 @@ export const containerRecordSchema = z.object({
   switch: z.string(),
   /** Id of the migration under way, or empty: a lock against a second one. */
   migration: z.string(),
+  /** Node that is being made ready to take it, or empty: frames between two containers that move at once go there too. */
+  heading: nodeNameSchema.or(z.literal('')).default(''),
   moves: z.number().int(),
   startedAt: z.number(),
 });

@@ -20,6 +20,15 @@ export async function repoint(place: Place & { vni: number }): Promise<void> {
   await setPeers(place.vni, [place]);
 }
 
+/** The same on a node that the job's last container may have left meanwhile: then there is nothing to do. */
+export async function repointIfHere({ vni, ...place }: Omit<Place, 'hostInterface'> & { vni: number }): Promise<void> {
+  const lines = remoteEntry({ ...place, vxlan: vxlanName(vni) });
+  await batch(
+    'bridge',
+    lines.map((line) => ({ ...line, unless: absent })),
+  );
+}
+
 /** As repoint, for many containers of a job with one fork. */
 export async function setPeers(vni: number, places: readonly Place[]): Promise<void> {
   const vxlan = vxlanName(vni);

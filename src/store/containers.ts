@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { RankshiftError } from '../errors.ts';
-import { type ContainerRecord, containerRecordSchema } from '../migration/container.ts';
+import { type ContainerRecord, containerId, containerRecordSchema } from '../migration/container.ts';
 import { keyPrefix, script } from './connection.ts';
 import { durableScript } from './durable-script.ts';
 
@@ -27,6 +27,14 @@ export async function listContainers(redis: Redis): Promise<ContainerRecord[]> {
   const rows = (await pipeline.exec()) ?? [];
   const records = rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
   return records.sort((a, b) => a.job - b.job || a.index - b.index);
+}
+
+/** The containers of one job. */
+export async function listJobContainers(redis: Redis, job: number, count: number): Promise<ContainerRecord[]> {
+  const pipeline = redis.pipeline();
+  for (let index = 0; index < count; index++) pipeline.hgetall(key(containerId(job, index)));
+  const rows = (await pipeline.exec()) ?? [];
+  return rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
 }
 
 export async function setContainerState(redis: Redis, id: string, state: ContainerRecord['state']): Promise<void> {
@@ -79,15 +87,18 @@ export async function abortSwitch(
   return (await durableScript(redis, 'abortSwitch', key(of.container), of.migration, of.epoch)) as AbortAnswer;
 }
 
-/** Takes the lock of a container for one migration; E_BUSY names the one that holds it. */
-export async function lockContainer(redis: Redis, id: string, migration: string): Promise<void> {
-  const answer = await script(redis, 'lockContainer', key(id), migration, 'lock');
+/**
+ * Takes the lock of a container for one migration; E_BUSY names the one that holds it. Again with the node that is being
+ * made ready to take it, before anything is done there.
+ */
+export async function lockContainer(redis: Redis, id: string, migration: string, heading = ''): Promise<void> {
+  const answer = await script(redis, 'lockContainer', key(id), migration, 'lock', heading);
   if (answer === 'missing') throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${id}`);
   if (answer !== 'ok') throw new RankshiftError('E_BUSY', `container ${id} is moving already (migration ${answer})`);
 }
 
 export async function unlockContainer(redis: Redis, id: string, migration: string): Promise<void> {
-  await script(redis, 'lockContainer', key(id), migration, 'unlock');
+  await script(redis, 'lockContainer', key(id), migration, 'unlock', '');
 }
 
 function parse(fields: Record<string, string>): ContainerRecord | null {
