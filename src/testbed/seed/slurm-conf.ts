@@ -35,7 +35,12 @@ export function slurmConf(state: TestbedState, hooks: SlurmHooks, onCgroupV1: bo
     'SelectType=select/cons_tres',
     `SelectTypeParameters=CR_Core${strict ? '_Memory' : ''}`,
     ...(strict
-      ? ['DefMemPerCPU=200', 'EnforcePartLimits=ALL', 'JobCompType=jobcomp/filetxt', 'JobCompLoc=/var/log/slurm/jobcomp']
+      ? [
+          'DefMemPerCPU=200',
+          'EnforcePartLimits=ALL',
+          'JobCompType=jobcomp/filetxt',
+          'JobCompLoc=/var/log/slurm/jobcomp',
+        ]
       : ['SchedulerParameters=permit_job_expansion,batch_sched_delay=0']),
     // Nodes may claim more processors than the machine has.
     'SlurmdParameters=config_overrides',
