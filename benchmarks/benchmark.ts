@@ -1,4 +1,5 @@
 import type { Cluster } from '../mpi-tests/support/cluster.ts';
+import type { BringUpOptions } from '../src/testbed/index.ts';
 import type { Measured } from './measure/result.ts';
 
 export interface BenchmarkOptions {
@@ -25,5 +26,7 @@ export interface Benchmark {
   privateImages?: boolean;
   /** CPUs that a node claims to have in Slurm. */
   cpusPerNode?: number;
+  /** What else its testbed must be like. */
+  testbed?: Pick<BringUpOptions, 'vm' | 'nodes' | 'config'>;
   measure: (cluster: Cluster, options: BenchmarkOptions) => Promise<Measured>;
 }

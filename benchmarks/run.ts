@@ -4,6 +4,7 @@ import { endJobs } from '../mpi-tests/support/job.ts';
 import { bringUp, takeDown } from '../src/testbed/index.ts';
 import type { Benchmark, BenchmarkOptions, ComputingBenchmark } from './benchmark.ts';
 import { clock } from './clock.ts';
+import { criuPreCopy } from './criu-pre-copy.ts';
 import { downtime } from './downtime.ts';
 import { idle } from './idle.ts';
 import { layers } from './layers.ts';
@@ -25,6 +26,7 @@ const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   downtime,
   strategies: strategiesBenchmark,
   prediction,
+  'criu-pre-copy': criuPreCopy,
   links,
   layers,
   tracker,
@@ -33,7 +35,7 @@ const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   memory,
   planner,
 };
-const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`);
+const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(14)}${about}`);
 
 await new Command('bench')
   .description('Measures Rankshift on a testbed of its own, and beside it what it is compared with.')
@@ -77,6 +79,7 @@ async function runOnTestbed(name: string, benchmark: Benchmark, options: Benchma
         await bringUp({
           name: testbed,
           services: true,
+          ...benchmark.testbed,
           progress: options.say,
           ...(benchmark.privateImages === undefined ? {} : { privateImages: benchmark.privateImages }),
           ...(benchmark.stateSize === undefined ? {} : { stateSize: benchmark.stateSize }),

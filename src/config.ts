@@ -155,7 +155,8 @@ const keys = {
     schema: z.enum(['auto', 'wp-async', 'soft-dirty']),
     fallback: 'auto',
     allowed: 'auto, wp-async or soft-dirty',
-    about: 'how writes of a running rank are noted: by our tracker, or by CRIU where the kernel has soft-dirty',
+    about:
+      'how writes of a running rank are noted: by our tracker (wp-async), or by CRIU (soft-dirty); auto: by CRIU where our tracker does not work',
   },
   PostCopy: {
     schema: z.enum(['never', 'asked', 'auto']),

@@ -17,8 +17,12 @@ export class Cluster {
   /** Leftovers that the tests do not answer for: there before the first one, or told of already. */
   readonly known = new Set<string>();
 
+  /** Deadlines are multiplied by it: emulated machines take so much longer, and more on a machine that does other things. */
+  readonly patience: number;
+
   constructor(testbed: Testbed) {
     this.testbed = testbed;
+    this.patience = testbed.state.nodes.some(({ kind }) => kind === 'machine') ? 5 : 1;
   }
 
   get nodes(): string[] {
@@ -27,12 +31,12 @@ export class Cluster {
 
   /** Runs a command in a node; any exit code is fine. */
   async exec(node: string, argv: readonly string[], options: NodeExecOptions = {}): Promise<RunResult> {
-    return await this.testbed.exec(node, argv, { allow: 'any', timeoutMs: 60_000, ...options });
+    return await this.testbed.exec(node, argv, { allow: 'any', ...this.#patiently(options) });
   }
 
   /** Runs a command in a node that has to succeed; its output without the final newline. */
   async output(node: string, argv: readonly string[], options: NodeExecOptions = {}): Promise<string> {
-    const result = await this.testbed.exec(node, argv, { timeoutMs: 60_000, ...options });
+    const result = await this.testbed.exec(node, argv, this.#patiently(options));
     return result.stdout.trimEnd();
   }
 
@@ -42,7 +46,7 @@ export class Cluster {
   }
 
   /** Until the controller and all agents answer and CRIU passed its self-test everywhere. */
-  async untilReady(timeoutMs = 60_000): Promise<void> {
+  async untilReady(timeoutMs = 60_000 * this.patience): Promise<void> {
     await until(
       'controller and all agents answer',
       async () => {
@@ -52,5 +56,9 @@ export class Cluster {
       },
       { timeoutMs, pollMs: 250 },
     );
+  }
+
+  #patiently(options: NodeExecOptions): NodeExecOptions {
+    return { ...options, timeoutMs: (options.timeoutMs ?? 60_000) * this.patience };
   }
 }

@@ -31,6 +31,6 @@ export async function nextGoodSample(job: Job, rank: number, withinNs: number): 
       const fresh = driftSamples(job, rank).slice(before + 1);
       return fresh.toSorted((a, b) => a.errorNs - b.errorNs).find(({ errorNs }) => errorNs <= withinNs);
     },
-    { timeoutMs: 20_000, pollMs: 20 },
+    { timeoutMs: 20_000 * job.cluster.patience, pollMs: 20 },
   );
 }

@@ -67,7 +67,7 @@ export class Job {
   }
 
   /** Waits until at least `count` lines of standard output match. Fails at once where the job has ended without. */
-  async untilPrinted(pattern: RegExp, count = 1, timeoutMs = 60_000): Promise<string[]> {
+  async untilPrinted(pattern: RegExp, count = 1, timeoutMs = 60_000 * this.cluster.patience): Promise<string[]> {
     return await until(
       `job ${this.id} prints ${count} times ${pattern}`,
       async () => {
@@ -96,7 +96,7 @@ export class Job {
    */
   async finish(): Promise<JobEnd & { verified: number }> {
     await this.tellToEnd();
-    const end = await this.untilEnded(60_000);
+    const end = await this.untilEnded(60_000 * this.cluster.patience);
     return { ...end, verified: this.lines(/VERIFICATION SUCCESSFUL$/).length };
   }
 
@@ -104,7 +104,7 @@ export class Job {
     await this.cluster.output('login', ['scancel', '--batch', '--signal=USR1', String(this.id)], { user: this.user });
   }
 
-  async untilEnded(timeoutMs = 120_000): Promise<JobEnd> {
+  async untilEnded(timeoutMs = 120_000 * this.cluster.patience): Promise<JobEnd> {
     return await until(`job ${this.id} ends`, () => this.ended(), { timeoutMs, pollMs: 100 });
   }
 }
@@ -141,5 +141,8 @@ export async function endJobs(cluster: Cluster): Promise<void> {
   await cluster.exec('ctl', ['scancel', '--state=PENDING', '--user=alice']);
   await cluster.exec('ctl', ['scancel', '--user=alice']);
   await cluster.exec('ctl', ['scancel', '--user=bob']);
-  await until('no job is left', async () => (await jobs()) === '', { timeoutMs: 40_000, pollMs: 150 });
+  await until('no job is left', async () => (await jobs()) === '', {
+    timeoutMs: 40_000 * cluster.patience,
+    pollMs: 150,
+  });
 }

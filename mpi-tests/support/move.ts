@@ -66,7 +66,7 @@ export async function untilState(
   cluster: Cluster,
   id: string,
   states: readonly MigrationRecord['state'][],
-  timeoutMs = 60_000,
+  timeoutMs = 60_000 * cluster.patience,
 ): Promise<MigrationRecord> {
   return await until(
     `migration ${id} is ${states.join(' or ')}`,

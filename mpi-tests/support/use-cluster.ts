@@ -20,7 +20,7 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
     if (!isBuilt()) throw new Error('the nodes run dist/: npm run build');
     await takeDownAbandoned();
     cluster = new Cluster(await bringUp({ ...options, name: testbed, services: true }));
-    await cluster.untilReady(options.vm === true ? machinesMs : undefined);
+    await cluster.untilReady();
     // What is there before the first job is not left by one.
     for (const one of await leftovers(cluster)) cluster.known.add(one);
   });
@@ -28,7 +28,7 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
   test.afterEach.always(async (t) => {
     if (cluster === undefined) return;
     await endJobs(cluster);
-    const lasting = await untilNothingIsLeft(cluster, options.vm === true ? machinesMs : undefined);
+    const lasting = await untilNothingIsLeft(cluster);
     for (const left of lasting) cluster.known.add(left);
     t.deepEqual(lasting, [], 'left on the nodes');
   });
@@ -45,11 +45,12 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
 
 /** The epilog's clean-up and the sweep of an agent that was killed take some seconds. */
 const cleanUpMs = 25_000;
-/** The same, and the start of agents, in virtual machines. */
-const machinesMs = 300_000;
 
 /** What is left when the time is over; what was there before the test is not told. */
-export async function untilNothingIsLeft(cluster: Cluster, timeoutMs = cleanUpMs): Promise<string[]> {
+export async function untilNothingIsLeft(
+  cluster: Cluster,
+  timeoutMs = cleanUpMs * cluster.patience,
+): Promise<string[]> {
   let left: string[] = [];
   await until(
     'nothing is left',

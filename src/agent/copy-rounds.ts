@@ -5,6 +5,7 @@ import type { CopyResult } from '../migration/record.ts';
 import type { Tell } from '../pages/page-source.ts';
 import type { Timeline } from '../telemetry/timeline.ts';
 import type { AgentContext } from './context.ts';
+import { forcedRounds } from './forced-rounds.ts';
 import { tellProgress } from './tell-progress.ts';
 
 /** Of a freeze that is short enough, what the last bytes may take, ms. */
@@ -36,13 +37,15 @@ export async function copyRounds(
   const rounds: CopyResult['rounds'] = [];
   const armed = await timeline.span('arm', () => source.arm());
   let longestStopUs = armed.longestStopUs;
+  const forced = await forcedRounds(context.config);
   for (;;) {
     const rate = bytesPerSecond(rounds);
     const next = nextRound(rounds, {
       enoughBytes: ((rate ?? 0) * enoughMs) / 1000,
       roundSeconds: order.roundTripMs / 1000,
     });
-    const why = next.go ? (source.full?.() ?? null) : next.why;
+    const modelled = next.go ? (source.full?.() ?? null) : next.why;
+    const why = forced === null ? modelled : rounds.length < forced ? null : `${forced} rounds were told`;
     if (why !== null) {
       const dirty = dirtyRate(rounds);
       return { rounds, ended: why, dirtyBytesPerSecond: dirty, bytesPerSecond: rate, longestStopUs };

@@ -6,9 +6,10 @@ import { isPageImage } from '../checkpoint/images/page-image.ts';
 import { preDump, roundName } from '../checkpoint/pre-dump.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import type { Tell } from '../pages/page-source.ts';
+import { splitHugePages } from '../pages/sample-writes.ts';
 import type { AgentContext } from './context.ts';
 import type { RoundSource } from './copy-rounds.ts';
-import { bulkProgramOf, type LocalHandle } from './local-handle.ts';
+import { bulkProgramOf, type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { bulkAnswerSchema, doneSchema } from './messages.ts';
 import { sendImages } from './send-images.ts';
 
@@ -62,8 +63,9 @@ export class CriuRounds implements RoundSource {
     return this.#made === 0 ? null : roundName(this.#made);
   }
 
-  /** Writes are noted from the first round on: there is nothing to arm. */
+  /** Writes are noted from the first round on; before it, pages are made as small as they are sent. */
   async arm(): Promise<{ longestStopUs: number }> {
+    await splitHugePages(pagesProgramOf(this.#context.config), this.#handle.cgroup);
     return { longestStopUs: 0 };
   }
 

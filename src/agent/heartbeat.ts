@@ -15,7 +15,12 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
   // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
   const cpuFlags = (await cpuFeatures()).flags;
   const [pages, softDirty] = await Promise.all([probeLazyMemory(config), hasSoftDirty(config)]);
-  if (!pages.ok) log.warn({ reason: pages.reason }, 'moves freeze a container for as long as its memory takes');
+  if (!pages.ok) {
+    const then = softDirty
+      ? "CRIU's rounds take its place"
+      : 'moves freeze a container for as long as its memory takes';
+    log.warn({ reason: pages.reason }, `our tracker does not work here: ${then}`);
+  }
   let criu: Heartbeat['criu'] = { ok: false, version: 'unknown', lines: ['the self-test has not ended yet'] };
   const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(
     (result) => {
@@ -60,8 +65,9 @@ async function probeLazyMemory(config: Config): Promise<Heartbeat['pages']> {
   return await probePages(pagesProgramOf(config));
 }
 
+/** Also where our tracker works: a target whose kernel has not got it is moved to by CRIU's rounds. */
 async function hasSoftDirty({ tracking, criuPath }: Config): Promise<boolean> {
-  return tracking === 'soft-dirty' && (await probeSoftDirty(criuPath));
+  return tracking !== 'wp-async' && (await probeSoftDirty(criuPath));
 }
 
 /** Memory and space in bytes, load, processors. */

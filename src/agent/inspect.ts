@@ -3,7 +3,7 @@ import { processesOf } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, InspectResult } from '../migration/commands.ts';
 import { samplePacking } from '../pages/sample-packing.ts';
-import { sampleWrites } from '../pages/sample-writes.ts';
+import { sampleSoftDirty, sampleWrites } from '../pages/sample-writes.ts';
 import type { AgentContext } from './context.ts';
 import { directorySize } from './directory-size.ts';
 import { readLocalContainer } from './files.ts';
@@ -33,7 +33,10 @@ export async function inspect(
       const pages = pagesProgramOf(config);
       const packed = await samplePacking(pages, handle.cgroup).catch(() => null);
       if (!mayTrack) return [looked, null, packed] as const;
-      return [looked, await sampleWrites(pages, handle.cgroup, sampleMs).catch(() => null), packed] as const;
+      const sampled = sampleWrites(pages, handle.cgroup, sampleMs)
+        .catch(() => sampleSoftDirty(pages, handle.cgroup, sampleMs))
+        .catch(() => null);
+      return [looked, await sampled, packed] as const;
     }),
     directorySize(handle.upper),
     target === null ? null : measureLink(context, target).catch((error: Error) => error),

@@ -62,7 +62,7 @@ function describe(plan: Plan): string {
     `container  ${plan.container}`,
     `move       ${plan.source} -> ${plan.target ?? '(no target)'}`,
     // Without a target there is nothing to predict, and only one thing to say.
-    ...(plan.target === null ? [] : [strategy(plan)]),
+    ...(plan.target === null ? [] : [strategy(plan), ...tracking(plan)]),
     `memory     ${formatBytes(plan.memoryBytes)}`,
     ...layerLines(plan.layers),
     ...(plan.target === null ? [] : predictions(plan)),
@@ -79,6 +79,12 @@ function describe(plan: Plan): string {
 
 function strategy({ strategy: way, strategyReason }: Plan): string {
   return `strategy   ${way}${strategyReason === '' ? '' : ` (${strategyReason})`}`;
+}
+
+/** Where both kernels have our tracker there is nothing to say. */
+function tracking({ tracking: how, trackingReason }: Plan): string[] {
+  if (trackingReason === '' || how === 'wp-async') return [];
+  return [`tracking   ${how === null ? 'none' : 'soft-dirty, by CRIU'} (${trackingReason})`];
 }
 
 function predictions({ link, wire, predicted }: Plan): string[] {

@@ -18,6 +18,7 @@ import {
   testbedStatus,
 } from '../testbed/index.ts';
 import { ownCommand } from '../testbed/own-command.ts';
+import { ensureMachines } from '../testbed/vm/start-machines.ts';
 
 const nameOption = ['--name <name>', 'name of the testbed', 'default'] as const;
 
@@ -36,6 +37,11 @@ export function testbedCommand(): Command {
         .default('plain'),
     )
     .option('--vm', "compute nodes are virtual machines with the distribution's own kernel", false)
+    .option(
+      '--old-kernels <n>',
+      'so many of these, the last, with the kernel of the release before (without our tracker)',
+      count,
+    )
     .option('--state-size <size>', "size of each node's /var/lib/rankshift (memory is taken as it fills)", '8g')
     .option('--private-images', 'an image store for each node; without it all see one', false)
     .option('--no-services', 'leave out controller and agents')
@@ -104,8 +110,10 @@ export function testbedCommand(): Command {
   testbed
     .command('images')
     .description('build what a testbed is made from, where the cache lacks it')
-    .action(async () => {
-      await ensureImages(console.log);
+    .option('--vm', 'those of virtual machines besides', false)
+    .action(async ({ vm }: { vm: boolean }) => {
+      const images = await ensureImages(console.log);
+      if (vm) await ensureMachines(images, console.log);
     });
   return testbed;
 }
@@ -116,6 +124,7 @@ interface UpOptions {
   cpusPerNode?: number;
   profile: Profile;
   vm: boolean;
+  oldKernels?: number;
   stateSize: string;
   privateImages: boolean;
   services: boolean;

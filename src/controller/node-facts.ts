@@ -59,6 +59,7 @@ function describeNode(
     missingLayers: [],
     storeFreeBytes: null,
     pagesOk: heartbeat?.pages.ok ?? false,
+    pagesReason: heartbeat?.pages.reason ?? '',
     softDirtyOk: heartbeat?.softDirty ?? false,
     criuOk: heartbeat?.criu.ok ?? false,
     kernel: heartbeat?.kernel ?? 'unknown',

@@ -19,6 +19,7 @@ function node(name: string, fields: Partial<NodeFacts> = {}): NodeFacts {
     storeFreeBytes: null,
     criuOk: true,
     pagesOk: true,
+    pagesReason: '',
     softDirtyOk: false,
     kernel: '6.18',
     ...fields,
@@ -75,6 +76,29 @@ test('the strategy follows the kernels, the writes and what was asked for', (t) 
   t.deepEqual(chosen({ ...criu, ...written(2 * gib) }), ['stop-and-copy', false, 0]);
   const other = { source: node('n1', { pagesOk: false }), target: node('n2', { pagesOk: false, softDirtyOk: true }) };
   t.deepEqual(chosen({ ...other, strategy: 'pre-copy' }), ['stop-and-copy', false, 1]);
+});
+
+test('the plan says how writes are noted, and which kernel keeps it from the better way', (t) => {
+  const tracked = (fields: Partial<typeof input>) => {
+    const { tracking, trackingReason } = planMove({ ...input, ...fields });
+    return [tracking, trackingReason];
+  };
+  const old = { pagesOk: false, pagesReason: 'no write-protection' };
+  t.is(tracked({})[0], 'wp-async');
+  t.deepEqual(tracked({ source: node('n1', { ...old, softDirtyOk: true }) }), [
+    'soft-dirty',
+    'n1: no write-protection',
+  ]);
+  const both = { source: node('n1', { softDirtyOk: true }), target: node('n2', old) };
+  t.deepEqual(tracked(both), ['soft-dirty', 'n2: no write-protection']);
+  const neither = 'n2: no write-protection; n1 has no soft-dirty either';
+  t.deepEqual(tracked({ target: node('n2', old) }), [null, neither]);
+  t.is(tracked({ target: null })[0], null);
+  // The better way is taken where both have both.
+  t.is(
+    tracked({ source: node('n1', { softDirtyOk: true }), target: node('n2', { softDirtyOk: true }) })[0],
+    'wp-async',
+  );
 });
 
 test('pages are left behind where it is asked for, or allowed and the rounds do not suffice; the plan tells the risk', (t) => {

@@ -36,6 +36,8 @@ export interface NodeFacts {
   criuOk: boolean;
   /** Its kernel can track writes and fill in memory lazily (src/pages). */
   pagesOk: boolean;
+  /** Why not; empty where it can. */
+  pagesReason: string;
   /** CRIU can write the memory of a running container in rounds (soft-dirty). */
   softDirtyOk: boolean;
   kernel: string;
@@ -116,6 +118,8 @@ export function planMove(input: PlanInput): Plan {
     strategy: way.strategy,
     strategyReason: way.why,
     lazy: way.lazy,
+    tracking: way.tracking,
+    trackingReason: way.trackingReason,
     memoryBytes,
     dirtyBytesPerSecond: sourceFacts?.dirtyBytesPerSecond ?? null,
     link,

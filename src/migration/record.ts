@@ -108,6 +108,9 @@ export const planSchema = z.object({
   strategyReason: z.string().default(''),
   /** The target restores at once and fills in memory while the container runs, out of its own; else CRIU restores it whole. */
   lazy: z.boolean().default(false),
+  /** How writes are noted while the ranks run: by our tracker, by CRIU; null where that is not possible. And why so. */
+  tracking: z.enum(['wp-async', 'soft-dirty']).nullable().default(null),
+  trackingReason: z.string().default(''),
   memoryBytes: z.number(),
   /** What the ranks wrote while they were looked at; null where they were not. */
   dirtyBytesPerSecond: z.number().nullable().default(null),

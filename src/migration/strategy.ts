@@ -1,8 +1,9 @@
 import { type CostEstimate, estimateCost } from './estimate.ts';
 import { converges, lambda, type MoveFacts, predict, roundsWorthIt, worthFreezingMs } from './model.ts';
-import type { NodeFacts, PlanInput } from './plan.ts';
+import type { PlanInput } from './plan.ts';
 import type { Plan, Reason, Strategy } from './record.ts';
 import { hasRounds, mayLeavePages } from './strategy-kind.ts';
+import { chooseTracking, type TrackingChoice } from './tracking.ts';
 import type { PageRates } from './wire-plan.ts';
 
 /** Of a round, besides its bytes and a round trip: a scan of every mapping, ms. */
@@ -16,6 +17,8 @@ export interface Way {
   strategy: Strategy;
   why: string;
   lazy: boolean;
+  tracking: Plan['tracking'];
+  trackingReason: string;
   predicted: Plan['predicted'];
   reasons: Reason[];
 }
@@ -23,28 +26,29 @@ export interface Way {
 /** How a move is done: as asked for, else by what the model predicts. */
 export function chooseStrategy(input: PlanInput & { rates: PageRates }): Way {
   const { source, target, strategy } = input;
-  const lacking = [source, target].filter((node) => node !== null).find((node) => !node.pagesOk);
-  const lazy = target !== null && lacking === undefined;
-  // CRIU writes in rounds where the source's kernel notes writes for it; any target can restore from them.
-  const byCriu = !lazy && target !== null && source.softDirtyOk;
+  const tracker = chooseTracking(source, target);
+  const { tracking, lacking } = tracker;
+  const lazy = tracking === 'wp-async';
+  const byCriu = tracking === 'soft-dirty';
   const factsFor = (chosen: Strategy) => factsOf(input, lazy, byCriu ? criuRoundMs : roundMs, chosen);
   const facts = factsFor('pre-copy');
-  const rounds = facts === null || !(lazy || byCriu) ? 0 : roundsWorthIt(facts);
+  const rounds = facts === null || tracking === null ? 0 : roundsWorthIt(facts);
   const way = (chosen: Strategy, why: string, reasons: Reason[] = []): Way => ({
     strategy: chosen,
     why,
     lazy,
+    tracking,
+    trackingReason: tracker.why,
     predicted: predicted(input, factsFor(chosen), costOf(input, lazy, chosen), chosen, rounds),
     reasons,
   });
   if (strategy !== 'auto') {
-    const reasons = whyNot(input, strategy, lacking, byCriu);
+    const reasons = whyNot(input, strategy, tracker);
     return reasons.length > 0
       ? way('stop-and-copy', `${strategy} is not possible`, reasons)
       : way(strategy, 'as asked for');
   }
-  if (lacking !== undefined && !byCriu)
-    return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
+  if (lacking !== null && !byCriu) return way('stop-and-copy', `the kernel of ${lacking.name} cannot track writes`);
   if (facts === null) return way('pre-copy', 'link and writes were not measured');
   const { bandwidth, maxDowntimeMs } = input.limits;
   // Whoever limits the rounds wants rounds.
@@ -66,13 +70,9 @@ export function chooseStrategy(input: PlanInput & { rates: PageRates }): Way {
 }
 
 /** Why a strategy that was asked for cannot be taken: kernel, or policy. */
-function whyNot(
-  { postCopy }: PlanInput,
-  strategy: Strategy,
-  lacking: NodeFacts | undefined,
-  byCriu: boolean,
-): Reason[] {
-  const possible = lacking === undefined || strategy === 'stop-and-copy' || (strategy === 'pre-copy' && byCriu);
+function whyNot({ postCopy }: PlanInput, strategy: Strategy, { tracking, lacking }: TrackingChoice): Reason[] {
+  const byCriu = strategy === 'pre-copy' && tracking === 'soft-dirty';
+  const possible = lacking === null || strategy === 'stop-and-copy' || byCriu;
   if (!possible) {
     const message = `the kernel of ${lacking.name} cannot track writes (rankshift doctor says what is missing)`;
     return [{ code: `no-${strategy}`, message }];

@@ -19,6 +19,8 @@ int main(int argc, char **argv)
 		{ "sum", "rankshift-pages sum", sum },
 		{ "compare", "rankshift-pages compare", compare },
 		{ "ratio", "rankshift-pages ratio", ratio },
+		{ "soft-dirty", "rankshift-pages soft-dirty", soft_dirty },
+		{ "split", "rankshift-pages split", split },
 	};
 	program_name = "rankshift-pages";
 	for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {
@@ -27,5 +29,5 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	}
-	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | sum CGROUP_DIR FILE | compare CGROUP_DIR FILE | ratio CGROUP_DIR | probe");
+	fail(2, "usage: rankshift-pages source CGROUP_DIR [ADDRESS PORT] | store DIR [ADDRESS LOW-PORT HIGH-PORT SOURCE] | serve DIR WORK_DIR CGROUP_DIR | take DIR WORK_DIR CGROUP_DIR ADDRESS LOW-PORT HIGH-PORT SOURCE | checksum DIR | sum CGROUP_DIR FILE | compare CGROUP_DIR FILE | ratio CGROUP_DIR | soft-dirty CGROUP_DIR MS | split CGROUP_DIR | probe");
 }

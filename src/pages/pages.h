@@ -10,6 +10,8 @@ int sum(int argc, char **argv);
 int compare(int argc, char **argv);
 int take(int argc, char **argv);
 int ratio(int argc, char **argv);
+int split(int argc, char **argv);
+int soft_dirty(int argc, char **argv);
 int probe(int argc, char **argv);
 
 #endif

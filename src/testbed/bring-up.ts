@@ -48,7 +48,7 @@ const machinesReadyDeadlineMs = 600_000;
  * @throws RankshiftError E_NOT_PERMITTED, E_MISSING with what to install, E_BUSY where that testbed is up already.
  */
 export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
-  const { name = 'default', vm = false, progress = () => undefined } = options;
+  const { name = 'default', vm = false, oldKernels = 0, progress = () => undefined } = options;
   const { nodes = vm ? 2 : 3, cpusPerNode = vm ? 1 : 2, profile = 'plain' } = options;
   const paths = testbedPaths(name);
   await checkPrerequisites({ vm });
@@ -61,7 +61,7 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
       });
     }
     await release(name); // What a killed `up` left.
-    const state = await reserve(name, { nodes, cpusPerNode, vm }, profile);
+    const state = await reserve(name, { nodes, cpusPerNode, vm, oldKernels }, profile);
     try {
       await start(state, images, options);
     } catch (error) {

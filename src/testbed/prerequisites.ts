@@ -39,7 +39,7 @@ export async function checkPrerequisites({ vm = false }: { vm?: boolean } = {}):
   const missing = absent.map(([program, debian]) => `${program} (package ${debian})`);
   if (missing.length > 0) {
     throw new RankshiftError('E_MISSING', `not installed: ${missing.join(', ')}`, {
-      action: 'Run scripts/setup, which installs them.',
+      action: `Run scripts/setup${vm ? ' --vm' : ''}, which installs them.`,
     });
   }
   const lacking: string[] = [];

@@ -10,6 +10,10 @@ export type Role = (typeof roles)[number];
 export const profiles = ['plain', 'strict'] as const;
 export type Profile = (typeof profiles)[number];
 
+/** Kernel of a virtual machine: the distribution's own, or that of its release before, without our tracker. */
+export const kernels = ['default', 'old'] as const;
+export type Kernel = (typeof kernels)[number];
+
 const nodeSchema = z.object({
   name: z.string(),
   role: z.enum(roles),
@@ -19,6 +23,8 @@ const nodeSchema = z.object({
   monotonicOffsetS: z.number().int(),
   /** Namespaces of this machine, or a virtual machine with a kernel of its own. */
   kind: z.enum(['namespaces', 'machine']).default('namespaces'),
+  /** Of a virtual machine. */
+  kernel: z.enum(kernels).default('default'),
   /** PID 1 of the node as the machine sees it, with its start time (field 22 of proc_pid_stat(5)) against reuse; QEMU of a virtual one. */
   init: z.object({ pid: z.number().int(), startTime: z.string() }).optional(),
 });

@@ -41,7 +41,7 @@ export async function startMachine(state: TestbedState, node: NodeState, files: 
   mkdirSync(dir, { recursive: true });
   const cgroups = state.cgroups.map(({ controller, dir: parent }) => createNodeCgroup(controller, parent, node.name));
   const initramfs = join(dir, 'initramfs.img');
-  await writeInitramfs(files.image.initramfs, files.seeds, initramfs);
+  await writeInitramfs(files.image.kernels[node.kernel].initramfs, files.seeds, initramfs);
   const procs = cgroups.map((path) => join(path, 'cgroup.procs'));
   const start = (name: string, argv: string[]) => {
     const log = openSync(join(paths.nodesDir, `${node.name}.${name}`), 'w');
@@ -81,7 +81,7 @@ function qemuArgv(node: NodeState, files: MachineFiles, initramfs: string, socke
     ...['qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', cpuModel, '-smp', '1', '-nographic', '-no-reboot'],
     ...['-m', String(memoryMib), '-nodefaults', '-serial', 'stdio'],
     ...['-object', `memory-backend-memfd,id=memory,size=${memoryMib}M,share=on`, '-numa', 'node,memdev=memory'],
-    ...['-kernel', image.kernel, '-initrd', initramfs, '-append', parameters.join(' ')],
+    ...['-kernel', image.kernels[node.kernel].kernel, '-initrd', initramfs, '-append', parameters.join(' ')],
     ...disks.flatMap((file) => ['-drive', `file=${file},if=virtio,format=raw,readonly=on`]),
     ...['-chardev', `socket,id=share,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=share,tag=testbed'],
     ...['-netdev', `tap,id=net,ifname=${node.name},script=no,downscript=no`],

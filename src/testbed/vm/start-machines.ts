@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RankshiftError } from '../../errors.ts';
 import { execInNode } from '../exec.ts';
-import type { Layer } from '../images/ensure-images.ts';
+import type { Images, Layer } from '../images/ensure-images.ts';
 import { testbedPaths } from '../paths.ts';
 import { type NodeState, type TestbedState, writeState } from '../state.ts';
 import { ensureLayerDisk } from './disk.ts';
@@ -75,8 +75,8 @@ async function connect(state: TestbedState, node: NodeState): Promise<void> {
 }
 
 /** What machines start from, as far as it lies in the cache. */
-export async function ensureMachines(image: string, layers: readonly Layer[], progress: (line: string) => void) {
-  await ensureMachineImage(image, progress);
+export async function ensureMachines({ nodeLower, containers }: Images, progress: (line: string) => void) {
+  await ensureMachineImage(nodeLower.at(-1) ?? '', progress);
   await ensureModulesDisk();
-  for (const { dir } of layers) await ensureLayerDisk(dir);
+  for (const { dir } of containers.mpi) await ensureLayerDisk(dir);
 }
