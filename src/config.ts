@@ -93,6 +93,12 @@ const keys = {
     allowed: 'user names, comma separated',
     about: 'who may see and move every job',
   },
+  PolicyDir: {
+    schema: absolutePath,
+    fallback: '/etc/rankshift/policy.d',
+    allowed: 'an absolute path',
+    about: 'on the management node: *.conf files that say which jobs may be moved how, and when',
+  },
   OverlaySubnet: {
     schema: z.string().regex(/^\d+\.\d+\.0\.0\/16$/, 'a /16 network'),
     fallback: '10.201.0.0/16',

@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<Command>> = {
   top: async () => (await import('./top.ts')).topCommand(),
   cancel: async () => (await import('./cancel.ts')).cancelCommand(),
   resolve: async () => (await import('./resolve.ts')).resolveCommand(),
+  policy: async () => (await import('./policy.ts')).policyCommand(),
   image: async () => (await import('./image.ts')).imageCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   'init-cluster': async () => (await import('./init-cluster.ts')).initClusterCommand(),

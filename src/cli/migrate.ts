@@ -20,6 +20,7 @@ import { type Compression, compressionSchema, mostStreams, streamsSchema } from 
 import { describeProgress } from './describe-progress.ts';
 import { parseDuration, parseRate } from './quantities.ts';
 import { formatMs } from './table.ts';
+import { parseTime } from './times.ts';
 
 const pollMs = 250;
 
@@ -33,6 +34,9 @@ export interface MigrateOptions {
   compression?: Compression | 'auto';
   streams?: number | 'auto';
   force?: true;
+  notBefore?: string;
+  window?: string;
+  overridePolicy?: true;
   verify?: true;
   wait?: true;
   json?: true;
@@ -63,6 +67,9 @@ export function migrateCommand(): Command {
     .addOption(streamsOption())
     .addOption(forceOption())
     .addOption(verifyOption())
+    .option('--not-before <time>', 'wait in the queue until then; as sbatch --begin: 22:00, tomorrow, now+2hours')
+    .option('--window <window>', 'begin in this window only, in local time of the management node: 22:00-06:00')
+    .option('--override-policy', 'go against the policy of the site (administrators)')
     .option('--wait', 'wait for the end; the exit code says how it ended')
     .option('--json', 'print the record of the migration as JSON')
     .addHelpText(
@@ -79,13 +86,14 @@ runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends t
         ...howToMove(options),
         ...(options.quiesce === undefined ? {} : { quiesce: options.quiesce }),
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
+        ...whenToMove(options),
       };
       const first = migrationRecordSchema.parse((await api.post('/v1/migrations', request)).migration);
       if (options.wait === undefined) {
         console.log(
           options.json === true
             ? JSON.stringify({ version: 1, migration: first })
-            : `migration ${first.id} of ${first.container} queued`,
+            : `migration ${first.id} of ${first.container} queued${first.waitingFor === null ? '' : `; waits for ${first.waitingFor}`}`,
         );
         return;
       }
@@ -123,6 +131,15 @@ export const verifyOption = () =>
     '--verify',
     "compare every page of the restored container with the source's before it may run, for tests; costs downtime",
   );
+
+/** @throws RankshiftError E_BAD_INPUT. */
+function whenToMove({ notBefore, window, overridePolicy }: MigrateOptions) {
+  return {
+    ...(notBefore === undefined ? {} : { notBefore: parseTime('--not-before', notBefore, { ofDay: 'next' }) }),
+    ...(window === undefined ? {} : { window }),
+    ...(overridePolicy === undefined ? {} : { overridePolicy }),
+  };
+}
 
 /** What `migrate` and `plan` have in common. @throws RankshiftError E_BAD_INPUT. */
 export function howToMove({

@@ -1,13 +1,10 @@
 import { RankshiftError } from '../errors.ts';
-import { bytesPerSecondOf } from '../migration/quantities.ts';
-
-const milliseconds: Record<string, number> = { ms: 1, '': 1, s: 1000, m: 60_000 };
+import { bytesPerSecondOf, millisecondsOf } from '../migration/quantities.ts';
 
 /** `250`, `250ms`, `1.5s`, `2m`: milliseconds. @throws RankshiftError E_BAD_INPUT. */
 export function parseDuration(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text);
-  const value = Number(match?.[1]) * (milliseconds[match?.[2] ?? ''] ?? Number.NaN);
-  if (match === null || value <= 0)
+  const value = millisecondsOf(text);
+  if (value === null)
     throw new RankshiftError('E_BAD_INPUT', `${option} ${text}: not a duration such as 250ms or 1.5s`);
   return value;
 }

@@ -19,6 +19,12 @@ interface RunOptions {
   mpi: string;
   shim: boolean;
   ranksPerContainer?: string;
+  neverMove?: true;
+  strategies?: string;
+  maxDowntime?: string;
+  bandwidth?: string;
+  window?: string;
+  gang?: boolean;
 }
 
 /** `rankshift run -- PROGRAM ARGS`, in a job's script. */
@@ -31,9 +37,19 @@ export function runCommand(): Command {
     .option('--mpi <which>', 'openmpi, mpich, or auto: the one whose mpirun the image has', 'auto')
     .option('--no-shim', 'ranks without the MPI shim, which keeps MPI_Wtime of MPICH right')
     .option('--ranks-per-container <k>', 'ranks per container (default: tasks per node of the job)')
+    .option('--never-move', 'its containers are not to be moved')
+    .option('--strategies <list>', 'how they may be moved, for example pre-copy,stop-and-copy')
+    .option('--max-downtime <time>', 'longest downtime of a move, for example 500ms')
+    .option('--bandwidth <rate>', 'most that a move takes of the link while the ranks run, for example 100M')
+    .option('--window <window>', 'when moves may begin, for example 22:00-06:00')
+    .option('--gang', 'containers that move together are frozen together')
+    .option('--no-gang', 'they are frozen one after another')
     .addHelpText(
       'after',
       `
+The last seven may stand in the script as well, as lines like: #RANKSHIFT --max-downtime=500ms --never-move
+They hold within the policy of the site (rankshift policy check JOB shows both).
+
 Exit code: that of mpirun (of mpiexec.hydra, for MPICH). Signals are forwarded to it, scancel ends everything.
 
 Example: a script for sbatch
@@ -41,7 +57,8 @@ Example: a script for sbatch
   #SBATCH --nodes=3 --ntasks-per-node=2
   rankshift run --image mpi -- ./solver input.dat`,
     )
-    .action(async (program: string[], { image, mpi, shim, ranksPerContainer }: RunOptions) => {
+    .action(async (program: string[], options: RunOptions) => {
+      const { image, mpi, shim, ranksPerContainer } = options;
       const job = Number(process.env['SLURM_JOB_ID']);
       if (!Number.isInteger(job) || job < 1) {
         throw new RankshiftError(
@@ -53,7 +70,7 @@ Example: a script for sbatch
         );
       }
       const api = new ApiClient(loadConfig());
-      await api.post('/v1/runs', {
+      const { notes } = await api.post('/v1/runs', {
         job,
         program,
         workDir: process.cwd(),
@@ -64,10 +81,22 @@ Example: a script for sbatch
         mpi: parseMpi(mpi),
         ...(shim ? {} : { shim }),
         ...(ranksPerContainer === undefined ? {} : { ranksPerContainer: parseRanks(ranksPerContainer) }),
+        wishes: wishesOf(options),
       });
+      for (const note of Array.isArray(notes) ? notes : []) console.error(`rankshift: note: ${note}`);
       forwardSignals(api, job);
       process.exitCode = await relayOutput(api, job);
     });
+}
+
+/** Options as a script's #RANKSHIFT lines have them. */
+function wishesOf({ neverMove, strategies, maxDowntime, bandwidth, window, gang }: RunOptions): string[] {
+  const named = { strategies, 'max-downtime': maxDowntime, bandwidth, window };
+  return [
+    ...(neverMove === true ? ['--never-move'] : []),
+    ...(gang === undefined ? [] : [gang ? '--gang' : '--no-gang']),
+    ...Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`])),
+  ];
 }
 
 function parseMpi(text: string): MpiKind | 'auto' {

@@ -1,3 +1,4 @@
+import { isPostponed } from '../migration/machine.ts';
 import { dropLease, renewLease } from '../store/leases.ts';
 import { listActiveMigrations } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
@@ -37,9 +38,14 @@ export async function driveWithLease(context: ControllerContext, id: string): Pr
 
 /** Picks up migrations that nobody drives: those of a controller that died, or that failed for want of Redis. */
 export function pickUpOrphans(context: ControllerContext, driving: Set<string>): void {
+  let policy = -1;
   const look = async () => {
-    for (const { id } of await listActiveMigrations(context.redis)) {
-      if (!driving.has(id)) driveOnce(context, driving, id);
+    // Under another policy a window may be open.
+    const looksAtAll = policy !== context.policy.version;
+    policy = context.policy.version;
+    for (const record of await listActiveMigrations(context.redis)) {
+      const { id } = record;
+      if (!driving.has(id) && (looksAtAll || !isPostponed(record, Date.now()))) driveOnce(context, driving, id);
     }
   };
   const timer = setInterval(() => {

@@ -14,6 +14,7 @@ import type { ControllerContext } from './context.ts';
 import { finishMove } from './finish-move.ts';
 import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces } from './places.ts';
+import { termsOfMove } from './policy.ts';
 import { preflight } from './preflight.ts';
 import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
@@ -70,11 +71,12 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
   await untilTurn(context, start, waiting(apply));
+  if (await postponed(context, start, apply)) return;
   await lockContainer(context.redis, start.container, id);
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
   await apply({ type: 'preflight-started', at: Date.now(), ...source });
-  const { plan: found, container, inspection } = await preflight(context, start.request);
+  const { plan: found, container, inspection, request } = await preflight(context, start.request);
   const plan = await reserveTarget(context, id, found);
   if (plan.reasons.length > 0 || plan.target === null || inspection === null) {
     const message = plan.reasons.map((reason) => reason.message).join('; ');
@@ -93,7 +95,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   // Before the places are read: whoever moves meanwhile tells this target too.
   await lockContainer(context.redis, start.container, id, plan.target);
   const [order, places] = await Promise.all([
-    switchOrder(context, start, plan, plan.target, container.epoch),
+    switchOrder(context, { ...start, request }, plan, plan.target, container.epoch),
     containerPlaces(context, container.job),
   ]);
   const undo = () => settleTarget(context, { ...start, target: plan.target });
@@ -217,6 +219,16 @@ async function giveUp(
     at: Date.now(),
     error: { ...serialized, action: `rankshift resolve ${record.id}` },
   });
+}
+
+/** True where its window has closed meanwhile, or the policy has changed: it waits in `queued`, and nobody drives it. */
+async function postponed(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<boolean> {
+  const { state, cancelRequested } = await readMigration(context.redis, start.id);
+  if (state !== 'queued' || cancelRequested) return false;
+  const { notBefore } = await termsOfMove(context, start.job, start.request);
+  if (notBefore === null) return false;
+  await apply({ type: 'postponed', at: Date.now(), until: notBefore.at, reason: notBefore.why });
+  return true;
 }
 
 async function cancelled(

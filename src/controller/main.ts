@@ -13,6 +13,7 @@ import { checkRedis } from './check-redis.ts';
 import { CommandSender } from './command-sender.ts';
 import type { ControllerContext } from './context.ts';
 import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
+import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
 import { handleReport, watchRuns } from './watch-runs.ts';
 
@@ -36,9 +37,11 @@ export async function runController(): Promise<void> {
     log,
     commands,
     migrations: openQueue(migrationQueue, address, log),
+    policy: new PolicyFiles(config.policyDir, redis, log),
     instance: `${hostname()}-${randomUUID()}`,
     stopping: stopping.signal,
   };
+  await context.policy.watch(stopping.signal);
   const underWay = new Set<string>();
   const attached = new Set<number>();
   const worker = openWorker(migrationQueue, address, log, driving, (data) =>

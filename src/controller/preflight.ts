@@ -9,11 +9,14 @@ import { readCostSamples } from '../store/costs.ts';
 import type { ControllerContext } from './context.ts';
 import { locateLayers } from './locate-layers.ts';
 import { agentAddress, gatherNodes } from './node-facts.ts';
+import { termsOfMove } from './policy.ts';
 
 export interface Preflight {
   plan: Plan;
   container: ContainerRecord;
   inspection: InspectResult | null;
+  /** With the limits of the policy. */
+  request: MigrationRequest;
 }
 
 /**
@@ -24,7 +27,7 @@ export interface Preflight {
 export async function preflight(context: ControllerContext, request: MigrationRequest): Promise<Preflight> {
   const container = await readContainer(context.redis, request.container);
   if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);
-  const nodes = await gatherNodes(context);
+  const [nodes, terms] = await Promise.all([gatherNodes(context), termsOfMove(context, container.job, request)]);
   const source = findNode(nodes, container.owner);
   const requested = request.to === undefined ? null : findNode(nodes, request.to);
   const first = await inspect(context, container, null);
@@ -47,7 +50,8 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     strategy: request.strategy ?? 'auto',
     // Only memory that is all there at the gate can be compared.
     postCopy: request.verify === true && context.config.postCopy === 'auto' ? 'asked' : context.config.postCopy,
-    limits: request,
+    limits: terms.limits,
+    allowed: terms.strategies,
     wire: {
       packings: measured?.packings ?? null,
       compression: request.compression ?? context.config.compression,
@@ -59,7 +63,15 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   if (measured?.linkError != null) {
     plan.reasons.push({ code: 'link', message: `${source.name} cannot reach ${probed?.name}: ${measured.linkError}` });
   }
-  return { plan, container, inspection: measured };
+  plan.reasons.unshift(...terms.reasons);
+  if (terms.notBefore !== null) plan.warnings.push(`it waits for ${terms.notBefore.why}`);
+  const { bandwidth } = terms.limits;
+  return {
+    plan,
+    container,
+    inspection: measured,
+    request: { ...request, ...(bandwidth === undefined ? {} : { bandwidth }) },
+  };
 }
 
 /** @throws RankshiftError E_UNKNOWN_NODE naming those that are known. */

@@ -8,6 +8,7 @@ import { applyEvent, createMigration, readMigration } from '../store/migrations.
 import { type Caller, requireOwner } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { gatherNodes } from './node-facts.ts';
+import { requireTerms } from './policy.ts';
 import { findNode, preflight } from './preflight.ts';
 
 /** JOB.CONTAINER, or JOB where it has one container only. */
@@ -48,7 +49,8 @@ export async function planRequest(
   caller: Caller,
   request: MigrationRequest,
 ): Promise<Plan> {
-  await findContainer(context, caller, request.container);
+  const { job } = await findContainer(context, caller, request.container);
+  await requireTerms(context, caller, job, request);
   const { plan, container } = await preflight(context, request);
   if (container.migration !== '') {
     plan.reasons.unshift({
@@ -72,6 +74,12 @@ export async function submitMigration(
       `container ${container.id} is moving already (migration ${container.migration})`,
     );
   }
+  const { reasons, notBefore } = await requireTerms(context, caller, container.job, request);
+  if (reasons.length > 0)
+    throw new RankshiftError('E_REFUSED', reasons.map(({ message }) => message).join('; '), {
+      action: remedyOf(reasons, container.owner, null),
+      container: 'running on source',
+    });
   // Said at once, for it is a slip of the pen; everything else about the target is the plan's business.
   if (request.to !== undefined) findNode(await gatherNodes(context), request.to);
   if (request.to === container.owner) {
@@ -86,6 +94,11 @@ export async function submitMigration(
     requestedBy: { uid: caller.uid, name: caller.name },
     request,
   });
+  if (notBefore !== null) {
+    // Found by the look for orphans when its time has come.
+    const postponed = { type: 'postponed', at: Date.now(), until: notBefore.at, reason: notBefore.why } as const;
+    return await applyEvent(context.redis, record.id, postponed);
+  }
   await enqueue(context, record.id, `migration-${record.id}-0`);
   return record;
 }

@@ -12,6 +12,7 @@ import { type Caller, identifyCaller, requireOwner, visibleContainers } from './
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
 import { gatherNodes } from './node-facts.ts';
+import { checkPolicy, wishNotes } from './policy.ts';
 import {
   cancelMigration,
   findContainer,
@@ -31,6 +32,7 @@ const moveSchema = z.strictObject({
   ...migrationRequestSchema.pick({
     ...{ quiesce: true, strategy: true, maxDowntimeMs: true, force: true, bandwidth: true },
     ...{ compression: true, streams: true, verify: true },
+    ...{ notBefore: true, window: true, overridePolicy: true },
   }).shape,
 });
 const offset = z.coerce.number().int().min(0).default(0);
@@ -114,6 +116,14 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
         migration: await resolveMigration(context, await caller(request), migrationId(request.params)),
       }),
     }),
+    route({
+      method: 'GET',
+      path: '/v1/policy',
+      query: z.object({ job: z.coerce.number().int().min(1).optional() }),
+      handle: async (request) => ({
+        policy: await checkPolicy(context, await caller(request), request.query.job ?? null),
+      }),
+    }),
     ...runRoutes(context, credentials, attached, caller),
   ];
   return routes.map((one) => requireRedis(context, one));
@@ -137,7 +147,10 @@ function runRoutes(
       method: 'POST',
       path: '/v1/runs',
       body: runRequestSchema,
-      handle: async (request) => ({ run: await startRun(context, request.identity.uid, request.body) }),
+      handle: async (request) => {
+        const run = await startRun(context, request.identity.uid, request.body);
+        return { run, notes: await wishNotes(context, run.job) };
+      },
     }),
     route({
       method: 'GET',

@@ -5,6 +5,7 @@ import { mpiKindSchema } from '../container/mpi/launch-plan.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ContainerFacts } from '../migration/commands.ts';
 import { containerId } from '../migration/container.ts';
+import { readWishes } from '../migration/policy-wishes.ts';
 import { jobFacts } from '../slurm/facts.ts';
 import { createContainer, setContainerState } from '../store/containers.ts';
 import { createRun, type RunRecord, updateRun } from '../store/runs.ts';
@@ -13,6 +14,7 @@ import { chooseMpi } from './choose-mpi.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
 import { agentAddress } from './node-facts.ts';
+import { subjectOf, wishesOfJob } from './policy.ts';
 
 /** What `rankshift run` asks for. */
 export const runRequestSchema = z.strictObject({
@@ -31,6 +33,8 @@ export const runRequestSchema = z.strictObject({
     )
     .max(1024),
   workDir: z.string().regex(/^\/[^\0\n]*$/),
+  /** How its containers may be moved, as options (policy-wishes.ts). */
+  wishes: z.array(z.string().max(512)).max(32).optional(),
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
@@ -60,7 +64,9 @@ export async function startRun(context: ControllerContext, uid: number, request:
     );
   const image = await resolveImage(config.imageStore, imageName);
   const { mpi, starter } = await chooseMpi(config, image, request.mpi ?? 'auto');
-  const account = await accountOf(job.uid, job.gid);
+  const [account, wishes] = await Promise.all([accountOf(job.uid, job.gid), wishesOfJob(context, job, request.wishes)]);
+  const [wrong] = readWishes(wishes).errors;
+  if (wrong !== undefined) throw new RankshiftError('E_BAD_INPUT', wrong);
   const ranks = request.ranksPerContainer ?? Math.max(1, ...Object.values(job.tasksPerNode));
   const run: RunRecord = {
     job: job.job,
@@ -74,6 +80,8 @@ export async function startRun(context: ControllerContext, uid: number, request:
     program: request.program,
     state: 'starting',
     startedAt: Date.now(),
+    subject: subjectOf(job),
+    wishes,
   };
   if (!(await createRun(redis, run))) {
     throw new RankshiftError('E_BUSY', `job ${job.job} has a run already; one after another is possible`, {

@@ -1,3 +1,4 @@
+import { isPostponed } from '../migration/machine.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { listActiveMigrations, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
@@ -13,7 +14,9 @@ export async function untilTurn(
 ): Promise<void> {
   const before = async () => {
     const active = await listActiveMigrations(context.redis);
-    return active.find((other) => other.container === container && Number(other.id) < Number(id));
+    return active.find(
+      (other) => other.container === container && Number(other.id) < Number(id) && !isPostponed(other, Date.now()),
+    );
   };
   let told = '';
   for (let other = await before(); other !== undefined; other = await before()) {

@@ -17,6 +17,7 @@ export type MigrationEvent =
   | { type: 'cancel-requested'; at: number }
   | { type: 'cancelled'; at: number; error?: SerializedError }
   | { type: 'waiting'; at: number; reason: string | null }
+  | { type: 'postponed'; at: number; until: number; reason: string }
   | { type: 'needs-operator'; at: number; error: SerializedError }
   | { type: 'resumed'; at: number };
 
@@ -43,6 +44,11 @@ export function isFinal(state: MigrationState): boolean {
 /** True where a move may still be called off: nothing is committed. */
 export function isCancellable(state: MigrationState): boolean {
   return ['queued', 'preflight', 'preparing', 'copying', 'switching'].includes(state);
+}
+
+/** True where nobody has to do anything about a move yet: its window has not come, and nobody called it off. */
+export function isPostponed({ state, notBefore, cancelRequested }: MigrationRecord, nowMs: number): boolean {
+  return state === 'queued' && notBefore !== null && notBefore > nowMs && !cancelRequested;
 }
 
 /**
@@ -79,6 +85,9 @@ export function reduce(record: MigrationRecord, event: MigrationEvent): Migratio
       return { ...enter(record, 'cancelled', event.at), error: event.error ?? null };
     case 'waiting':
       return { ...record, waitingFor: event.reason };
+    case 'postponed':
+      if (record.state !== 'queued') throw new Error(`migration ${record.id}: ${record.state} cannot be postponed`);
+      return { ...record, notBefore: event.until, waitingFor: event.reason };
     case 'needs-operator':
       return { ...enter(record, 'needs-operator', event.at), error: event.error };
     case 'resumed':
@@ -124,6 +133,7 @@ export function newMigration(
     target: null,
     epoch: null,
     cancelRequested: false,
+    notBefore: null,
     waitingFor: null,
     createdAt: at,
     endedAt: null,

@@ -193,3 +193,25 @@ test('predictions grow with memory', (t) => {
   );
   t.pass();
 });
+
+test('of the strategies that a policy allows one that is possible is taken; where none is, the move is refused', (t) => {
+  const writing = { ...input, sourceFacts: { ...sourceFacts, dirtyBytesPerSecond: 2 * gib } };
+  t.is(planMove(writing).strategy, 'stop-and-copy');
+  const only = planMove({ ...writing, allowed: ['hybrid', 'pre-copy'] });
+  t.is(only.strategy, 'pre-copy');
+  t.regex(only.strategyReason, /the policy does not allow stop-and-copy: the ranks write/);
+  t.deepEqual(only.reasons, []);
+  const never = planMove({ ...writing, allowed: ['hybrid'], postCopy: 'never' });
+  t.deepEqual(
+    never.reasons.map(({ code }) => code),
+    ['policy-strategy', 'no-hybrid'],
+  );
+  t.is(planMove({ ...writing, allowed: ['stop-and-copy'] }).strategyReason, planMove(writing).strategyReason);
+});
+
+test('a downtime that a policy does not allow names the policy', (t) => {
+  const limits = { maxDowntimeMs: 100, maxDowntimeBy: 'site.conf:3' };
+  const [reason] = planMove({ ...input, strategy: 'stop-and-copy', limits }).reasons;
+  t.is(reason?.code, 'policy-downtime');
+  t.regex(reason?.message ?? '', /more than 100 ms \(site\.conf:3\)/);
+});

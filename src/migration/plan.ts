@@ -1,7 +1,7 @@
 import type { ContainerRecord } from './container.ts';
 import type { CostSample } from './estimate.ts';
+import { chooseAllowed } from './policy-terms.ts';
 import type { LinkFacts, MigrationRequest, MissingLayer, Plan, Reason, Strategy } from './record.ts';
-import { chooseStrategy } from './strategy.ts';
 import { mayLeavePages } from './strategy-kind.ts';
 import type { Compression, Packings } from './wire.ts';
 import { overWire } from './wire-plan.ts';
@@ -60,7 +60,12 @@ export interface PlanInput {
   /** Whether pages may be left behind on the source: never, where it is asked for, where the model finds it best. */
   postCopy: 'never' | 'asked' | 'auto';
   /** Limits as asked for. */
-  limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth' | 'verify'>;
+  limits: Pick<MigrationRequest, 'maxDowntimeMs' | 'force' | 'bandwidth' | 'verify'> & {
+    /** Where the limit of the downtime is a policy's, which. */
+    maxDowntimeBy?: string;
+  };
+  /** Strategies that a policy allows; absent or null: all. */
+  allowed?: readonly Strategy[] | null;
   /** What of the memory's way was measured, asked for, and set for the node. */
   wire?: {
     packings: Packings | null;
@@ -88,7 +93,7 @@ export function planMove(input: PlanInput): Plan {
     warnings.push(`kernels differ: ${source.name} runs ${source.kernel}, ${target.name} runs ${target.kernel}`);
   }
   const { facts, wire } = overWire(input);
-  const way = chooseStrategy(facts);
+  const way = chooseAllowed(facts);
   reasons.push(...way.reasons);
   if (mayLeavePages(way.strategy)) {
     warnings.push(
@@ -102,14 +107,14 @@ export function planMove(input: PlanInput): Plan {
     const message = `a move by ${way.strategy} cannot be verified: its pages come after the container runs`;
     reasons.push({ code: 'verify', message });
   }
-  const { maxDowntimeMs, force } = input.limits;
+  const { maxDowntimeMs, maxDowntimeBy, force } = input.limits;
   if (maxDowntimeMs !== undefined && way.predicted === null) {
     warnings.push('no downtime could be predicted, so the limit was not looked at');
   } else if (maxDowntimeMs !== undefined && (way.predicted?.downtimeMs ?? 0) > maxDowntimeMs && force !== true) {
     const seconds = (ms: number) => (ms < 10_000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
     const predicted = seconds(way.predicted?.downtimeMs ?? 0);
-    const message = `a downtime of ${predicted} is predicted, more than ${seconds(maxDowntimeMs)} (--force: go all the same)`;
-    reasons.push({ code: 'max-downtime', message });
+    const message = `a downtime of ${predicted} is predicted, more than ${seconds(maxDowntimeMs)} (${maxDowntimeBy ?? '--force: go all the same'})`;
+    reasons.push({ code: maxDowntimeBy === undefined ? 'max-downtime' : 'policy-downtime', message });
   }
   return {
     container: container.id,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseWindows, windowAllowed } from './policy-windows.ts';
 import { compressionSchema, streamsSchema } from './wire.ts';
 
 /** States of a migration, in the order of a normal move; the last six are final. */
@@ -63,6 +64,16 @@ export const migrationRequestSchema = z.strictObject({
   streams: streamsSchema.or(z.literal('auto')).optional(),
   /** The evacuation, return or set (group.ts) that the move belongs to. */
   group: groupIdSchema.optional(),
+  /** The move does not begin before, Unix time in milliseconds. */
+  notBefore: z.number().int().positive().max(4_102_444_800_000).optional(),
+  /** The move begins in one of these windows (policy-windows.ts). */
+  window: z
+    .string()
+    .max(512)
+    .refine((text) => parseWindows(text).ok, `allowed is ${windowAllowed}`)
+    .optional(),
+  /** Go against the policy; for administrators. */
+  overridePolicy: z.boolean().optional(),
 });
 export type MigrationRequest = z.infer<typeof migrationRequestSchema>;
 
@@ -278,6 +289,8 @@ export const migrationRecordSchema = z.object({
   /** Epoch of the container before the move. */
   epoch: z.number().int().nullable(),
   cancelRequested: z.boolean(),
+  /** Not driven before; of a move that waits for its window. */
+  notBefore: z.number().nullable().default(null),
   /** What the service waits for, for people. */
   waitingFor: z.string().nullable(),
   createdAt: z.number(),

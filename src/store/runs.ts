@@ -17,6 +17,9 @@ export const runRecordSchema = z.object({
   program: z.array(z.string()),
   state: z.enum(['starting', 'running', 'ending']),
   startedAt: z.number(),
+  /** What policies look at, and what its user asked for, as it was when the run started. */
+  subject: z.object({ partition: z.string(), account: z.string(), user: z.string(), jobName: z.string() }).optional(),
+  wishes: z.array(z.object({ text: z.string(), where: z.string() })).default([]),
 });
 export type RunRecord = z.infer<typeof runRecordSchema>;
 
