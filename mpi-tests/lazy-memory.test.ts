@@ -66,7 +66,6 @@ test('a program that maps, unmaps, forks, moves and writes at random finds its m
   t.deepEqual(await ended, { state: 'COMPLETED', exitCode: 0, signal: 0 }, job.all);
   // Its children that start it anew say so too.
   t.true(job.lines(/^good$/).length >= 2);
-  t.true(moves >= 15);
 });
 
 for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {

@@ -30,13 +30,15 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   const [nodes, terms] = await Promise.all([gatherNodes(context), termsOfMove(context, container.job, request)]);
   const source = findNode(nodes, container.owner);
   const requested = request.to === undefined ? null : findNode(nodes, request.to);
-  const first = await inspect(context, container, null);
+  // With a target that was asked for one look is enough; else its memory must be known before one can be chosen.
+  const asked = requested?.agentAlive === true && requested.name !== source.name ? requested.name : null;
+  const first = await inspect(context, container, asked);
   const memoryBytes = first?.memoryBytes ?? 0;
   const target = requested ?? chooseTarget(source, nodes, memoryBytes);
   const probed =
     target === null || target.name === source.name ? target : await probe(context, target, source.name, nodes, first);
   const measured =
-    probed?.agentAlive === true && probed.name !== source.name && first !== null
+    asked === null && probed?.agentAlive === true && probed.name !== source.name && first !== null
       ? ((await inspect(context, container, probed.name)) ?? first)
       : first;
   const plan = planMove({
