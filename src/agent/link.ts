@@ -13,8 +13,9 @@ import { bulkAnswerSchema, clockAnswerSchema, toTargetSchema } from './messages.
 import { connectFor } from './switch-connections.ts';
 
 const stepMs = patiently(10_000);
-/** Long enough for TCP to find the link's speed, and 64 MiB on a fast one. */
-const probe = { ms: 400, frames: 256 };
+/** Long enough for TCP to find the speed of a link with so short a round trip, or 64 MiB on a fast one. */
+const nearProbe = { ms: 150, frames: 256 };
+const distantProbe = { ms: 400, frames: 256 };
 /** Where the answer comes sooner, one connection's window holds more than the link. */
 const distantMs = 1;
 
@@ -25,13 +26,14 @@ export async function measureLink(context: AgentContext, to: AgentAddress): Prom
     const clocks = await measureClocks(() =>
       channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: stepMs }),
     );
+    const roundTrip = roundTripMs(clocks);
+    const probe = roundTrip < distantMs ? nearProbe : distantProbe;
     const load = async (streams: number) => {
       const answer = channel.request({ op: 'load', source: context.address }, bulkAnswerSchema, { timeoutMs: stepMs });
       const { port, key } = await answer;
       const wire = { compression: 'none', streams } as const;
       return await loadLink({ program: bulkProgramOf(context.config), address: to.address, port, key, wire }, probe);
     };
-    const roundTrip = roundTripMs(clocks);
     const bytesPerSecond = await load(1);
     const severalBytesPerSecond = roundTrip < distantMs ? null : await load(severalStreams);
     return { roundTripMs: roundTrip, bytesPerSecond, severalBytesPerSecond };
