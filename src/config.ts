@@ -121,6 +121,19 @@ const keys = {
   RuncPath: { schema: z.string().min(1), fallback: 'runc', allowed: 'a program', about: 'the OCI runtime' },
   CriuPath: { schema: z.string().min(1), fallback: 'criu', allowed: 'a program', about: 'CRIU' },
   ScontrolPath: { schema: z.string().min(1), fallback: 'scontrol', allowed: 'a program', about: 'Slurm' },
+  AllocationFollow: {
+    schema: z.enum(['shadow', 'merge', 'none']),
+    fallback: 'none',
+    allowed: 'shadow, merge or none',
+    about:
+      "a job's resources in Slurm after a move: a second job holds the target; the target joins the job (only with permit_job_expansion); neither",
+  },
+  AllocationWaitMs: {
+    schema: milliseconds,
+    fallback: '30000',
+    allowed: 'milliseconds',
+    about: 'longest wait for Slurm to hold a target before a move is given up',
+  },
   ClockPolicy: {
     schema: z.enum(['continuous', 'frozen']),
     fallback: 'continuous',

@@ -30,6 +30,10 @@ const catalogue = {
   E_UNKNOWN_IMAGE: ['refused', 'List the images with: rankshift image ls'],
   E_IMAGE: ['refused', 'Check the image source; see docs/images.md.'],
   E_REFUSED: ['refused', 'Remove the named causes, or name another target with --to.'],
+  E_ALLOCATION: [
+    'refused',
+    'Name another target with --to, or try again when Slurm has room there; docs/slurm.md, "The allocation".',
+  ],
   E_BUSY: ['refused', 'Wait until the running operation ends: rankshift ps shows it.'],
   E_CANCELLED: ['rolledBack', 'The container runs on its source.'],
   E_JOB_ENDED: ['rolledBack', 'Nothing: the job ended while the move was under way.'],

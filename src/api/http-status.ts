@@ -13,6 +13,7 @@ export const httpStatus: Record<ErrorCode, number> = {
   E_UNKNOWN_IMAGE: 404,
   E_IMAGE: 422,
   E_REFUSED: 422,
+  E_ALLOCATION: 409,
   E_BUSY: 409,
   E_CANCELLED: 409,
   E_JOB_ENDED: 409,

@@ -5,7 +5,16 @@ import { formatBytes, formatMs, formatTime, table } from './table.ts';
 /** A migration as a person reads it: what, how it ended, phases, timeline, bytes, clock. */
 export function describeMigration(record: MigrationRecord, progress: Progress | null = null): string {
   const far = progress === null ? '' : `progress    ${describeProgress(progress)}`;
-  return [head(record), far, phases(record), measured(record), clock(record), timeline(record), failure(record)]
+  return [
+    head(record),
+    far,
+    phases(record),
+    measured(record),
+    allocation(record),
+    clock(record),
+    timeline(record),
+    failure(record),
+  ]
     .filter((part) => part !== '')
     .join('\n\n');
 }
@@ -37,6 +46,10 @@ function head({
 function phases({ phases: all }: MigrationRecord): string {
   const rows = all.filter((phase) => phase.ms !== 0).map((phase) => [phase.name, formatMs(phase.ms)]);
   return table(['PHASE', 'TIME'], rows);
+}
+
+function allocation({ allocation: lines }: MigrationRecord): string {
+  return lines.map((line) => `slurm       ${line}`).join('\n');
 }
 
 function measured({ result, state, totalMs, plan, target }: MigrationRecord): string {

@@ -66,6 +66,7 @@ function describe(plan: Plan): string {
     `memory     ${formatBytes(plan.memoryBytes)}`,
     ...layerLines(plan.layers),
     ...(plan.target === null ? [] : predictions(plan)),
+    ...plan.allocation.map((line) => `slurm      ${line}`),
     ...plan.warnings.map((warning) => `warning    ${warning}`),
   ];
   if (plan.reasons.length === 0) return [...lines, 'verdict    can move'].join('\n');

@@ -12,6 +12,7 @@ import { freeMemory } from '../store/reservations.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
 import { finishMove } from './finish-move.ts';
+import { holdTarget } from './hold-target.ts';
 import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces } from './places.ts';
 import { termsOfMove } from './policy.ts';
@@ -20,6 +21,8 @@ import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
 import { untilTurn } from './until-turn.ts';
+import { settleSoon } from './watch-allocations.ts';
+import { whileWanted } from './while-wanted.ts';
 import { whyCancelled } from './why-cancelled.ts';
 
 /** Many gigabytes over a slow link; agents look themselves whether the move was called off. */
@@ -59,10 +62,13 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
 }
 
 /** The last act, and the only one after the end: a driver that dies before it leaves the migration among the active ones. */
-async function clearUp({ redis }: ControllerContext, record: MigrationRecord): Promise<MigrationRecord> {
+async function clearUp(context: ControllerContext, record: MigrationRecord): Promise<MigrationRecord> {
+  const { redis } = context;
   await unlockContainer(redis, record.container, record.id);
   if (record.target !== null) await freeMemory(redis, record.target, record.id);
   await forgetActive(redis, record.id);
+  // What was held for a move that did not take place goes back; of one that did, all is settled (finish-move.ts).
+  if (record.state !== 'completed' && record.target !== null) void settleSoon(context, record.job);
   return record;
 }
 
@@ -94,6 +100,13 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   await apply({ type: 'preparing-started', at: Date.now() });
   // Before the places are read: whoever moves meanwhile tells this target too.
   await lockContainer(context.redis, start.container, id, plan.target);
+  const coming = { container: container.id, job: container.job, node: plan.target, migration: id };
+  const refusal = await whileWanted(context, id, (signal) =>
+    holdTarget(context, coming, { source: plan.source, signal }),
+  );
+  if (await cancelled(context, id, apply)) return;
+  if (refusal !== null) throw refusal;
+  await breakpoint(context.config, 'controller-held');
   const [order, places] = await Promise.all([
     switchOrder(context, { ...start, request }, plan, plan.target, container.epoch),
     containerPlaces(context, container.job),

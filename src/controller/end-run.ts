@@ -1,9 +1,11 @@
 import { teardownResultSchema } from '../migration/commands.ts';
 import { isFinal } from '../migration/machine.ts';
+import { readAllocation } from '../store/allocations.ts';
 import { abortSwitch, listContainers, removeContainer, setContainerState } from '../store/containers.ts';
 import { applyEvent, listActiveMigrations } from '../store/migrations.ts';
 import { readRun, removeRun, updateRun } from '../store/runs.ts';
 import type { ControllerContext } from './context.ts';
+import { settleSoon } from './watch-allocations.ts';
 
 /** A move that is called off ends within seconds, unless an agent is away. */
 const movesMs = 20_000;
@@ -39,6 +41,7 @@ export async function endRun(context: ControllerContext, job: number): Promise<{
     }),
   );
   await removeRun(redis, job);
+  if ((await readAllocation(redis, job)) !== null) await settleSoon(context, job);
   if (run !== null) log.info({ job, lost }, 'run ended');
   return lost;
 }

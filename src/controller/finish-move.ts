@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RankshiftError, type SerializedError } from '../errors.ts';
 import { type CommandPayload, type FinishResult, finishResultSchema } from '../migration/commands.ts';
 import { costSample } from '../migration/estimate.ts';
@@ -7,6 +8,10 @@ import { readMigration } from '../store/migrations.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
 import { untilDone } from './settle.ts';
+import { settleSoon } from './watch-allocations.ts';
+
+/** A move does not wait longer for Slurm to know of it. */
+const slurmMs = 3000;
 
 /** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
 export async function finishMove(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
@@ -19,6 +24,11 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     await apply({ type: 'lost', at: Date.now(), error: lostError(container, node, reason) });
     await clearLost(context, record, [target, source]);
     return;
+  }
+  if (context.config.allocationFollow !== 'none') {
+    const settled = settleSoon(context, record.job);
+    const late = sleep(slurmMs, [`Slurm takes long: the allocation of job ${record.job} is settled later`]);
+    await apply({ type: 'allocation', at: Date.now(), notes: await Promise.race([settled, late]) });
   }
   // What --verify costs says nothing of other moves.
   const sample = record.result?.verified == null ? costSample({ ...record, source, target, plan }, Date.now()) : null;

@@ -15,6 +15,7 @@ import type { ControllerContext } from './context.ts';
 import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
 import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
+import { watchAllocations } from './watch-allocations.ts';
 import { handleReport, watchRuns } from './watch-runs.ts';
 
 const closeMs = 3000;
@@ -50,6 +51,7 @@ export async function runController(): Promise<void> {
   const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, attached, data));
   pickUpOrphans(context, underWay);
   watchRuns(context, attached);
+  watchAllocations(context);
   const server = await serveApi({
     port: config.controllerPort,
     credentials,

@@ -9,6 +9,7 @@ import { readCostSamples } from '../store/costs.ts';
 import type { ControllerContext } from './context.ts';
 import { locateLayers } from './locate-layers.ts';
 import { agentAddress, gatherNodes } from './node-facts.ts';
+import { allocationOutlook } from './plan-allocation.ts';
 import { termsOfMove } from './policy.ts';
 
 export interface Preflight {
@@ -32,9 +33,12 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   const requested = request.to === undefined ? null : findNode(nodes, request.to);
   // With a target that was asked for one look is enough; else its memory must be known before one can be chosen.
   const asked = requested?.agentAlive === true && requested.name !== source.name ? requested.name : null;
-  const first = await inspect(context, container, asked);
+  const [first, outlook] = await Promise.all([
+    inspect(context, container, asked),
+    allocationOutlook(context, container),
+  ]);
   const memoryBytes = first?.memoryBytes ?? 0;
-  const target = requested ?? chooseTarget(source, nodes, memoryBytes);
+  const target = requested ?? chooseTarget(source, nodes, memoryBytes, outlook.full);
   const probed =
     target === null || target.name === source.name ? target : await probe(context, target, source.name, nodes, first);
   const measured =
@@ -69,7 +73,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   if (terms.notBefore !== null) plan.warnings.push(`it waits for ${terms.notBefore.why}`);
   const { bandwidth } = terms.limits;
   return {
-    plan,
+    plan: await outlook.complete(plan),
     container,
     inspection: measured,
     request: { ...request, ...(bandwidth === undefined ? {} : { bandwidth }) },

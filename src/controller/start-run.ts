@@ -13,6 +13,7 @@ import { accountOf } from './accounts.ts';
 import { chooseMpi } from './choose-mpi.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
+import { withPlaces } from './job-places.ts';
 import { agentAddress } from './node-facts.ts';
 import { subjectOf, wishesOfJob } from './policy.ts';
 
@@ -53,7 +54,7 @@ const launchMs = 60_000;
  */
 export async function startRun(context: ControllerContext, uid: number, request: RunRequest): Promise<RunRecord> {
   const { config, redis, log } = context;
-  const job = await jobFacts(config, request.job);
+  const job = await withPlaces(context, await jobFacts(config, request.job));
   if (job.uid !== uid) throw new RankshiftError('E_NOT_PERMITTED', `job ${request.job} belongs to ${job.user}`);
   if (job.state !== 'running') throw new RankshiftError('E_REFUSED', `job ${request.job} is ${job.state}, not running`);
   const imageName = request.image ?? config.defaultImage;

@@ -2,9 +2,11 @@ import { RankshiftError } from '../errors.ts';
 import { parseContainerId } from '../migration/container.ts';
 import { type Report, reportSchema } from '../migration/reports.ts';
 import { holdsNodes, jobFacts } from '../slurm/facts.ts';
+import { readAllocation } from '../store/allocations.ts';
 import { listRuns, readRun } from '../store/runs.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
+import { settleSoon } from './watch-allocations.ts';
 
 const lookMs = 15_000;
 /** How long the end of the main program may wait for `rankshift run` to fetch it. */
@@ -52,7 +54,12 @@ export async function handleReport(
   const report: Report = reportSchema.parse(data);
   context.log.info(report, report.type);
   if (report.type === 'hook') {
-    if (report.event !== 'epilog' || (await readRun(context.redis, report.job)) === null) return;
+    if (report.event !== 'epilog') return;
+    if ((await readRun(context.redis, report.job)) === null) {
+      // Its run has ended before it; what is held for it goes now.
+      if ((await readAllocation(context.redis, report.job)) !== null) await settleSoon(context, report.job);
+      return;
+    }
     // Where the script runs, the epilog comes after its end. On the other nodes, which have no process that Slurm knows
     // of, it comes as soon as the job is cancelled: the ranks then still have the time that SIGTERM gives them.
     const { stage, scriptNode } = await stageOf(context, report.job);

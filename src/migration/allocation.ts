@@ -8,6 +8,8 @@ export const shareSchema = z.object({
   memoryMiB: z.number().int().min(1).nullable(),
   /** The job has the whole node. */
   whole: z.boolean(),
+  /** MPI ranks. */
+  tasks: z.number().int().min(1),
 });
 export type Share = z.infer<typeof shareSchema>;
 
@@ -26,8 +28,8 @@ export const allocationRecordSchema = z.object({
   job: z.number().int(),
   uid: z.number().int().min(1),
   gid: z.number().int().min(1),
-  /** When Slurm started the job, Unix milliseconds: another start after a requeue is another allocation. */
-  startedAt: z.number(),
+  /** How often Slurm had requeued the job: after another time it is another allocation. */
+  restarts: z.number().int(),
   /** Container -> what the job got on the node where it started. */
   shares: z.record(containerIdSchema, shareSchema),
   /** Container -> where it was when the allocation was last looked at. */
@@ -141,7 +143,7 @@ export function withComment(existing: string, ours: string): string {
   return [...others, ...(ours === '' ? [] : [ours])].join(separator);
 }
 
-/** Days for which a node is held for a job without time limit; prolonged as long as the job runs. */
+/** Minutes for which a node is held for a job without time limit; prolonged as long as the job runs. */
 const unlimitedMinutes = 7 * 24 * 60;
 
 /**

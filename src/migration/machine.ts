@@ -16,6 +16,7 @@ export type MigrationEvent =
   | { type: 'rolled-back'; at: number; error: SerializedError; result?: SwitchResult }
   | { type: 'cancel-requested'; at: number }
   | { type: 'cancelled'; at: number; error?: SerializedError }
+  | { type: 'allocation'; at: number; notes: string[] }
   | { type: 'waiting'; at: number; reason: string | null }
   | { type: 'postponed'; at: number; until: number; reason: string }
   | { type: 'needs-operator'; at: number; error: SerializedError }
@@ -83,6 +84,8 @@ export function reduce(record: MigrationRecord, event: MigrationEvent): Migratio
       return { ...record, cancelRequested: true };
     case 'cancelled':
       return { ...enter(record, 'cancelled', event.at), error: event.error ?? null };
+    case 'allocation':
+      return { ...record, allocation: event.notes };
     case 'waiting':
       return { ...record, waitingFor: event.reason };
     case 'postponed':
@@ -140,6 +143,7 @@ export function newMigration(
     plan: null,
     phases: [{ name: 'queued', at, ms: null }],
     result: null,
+    allocation: [],
     totalMs: null,
     error: null,
   };

@@ -130,6 +130,7 @@ export function planMove(input: PlanInput): Plan {
     link,
     wire,
     layers: target?.missingLayers ?? [],
+    allocation: [],
     predicted: withLayers(way.predicted, input),
     reasons,
     warnings,
@@ -218,14 +219,17 @@ function mib(bytes: number): number {
 /**
  * Orders the nodes that can take a container: none of our containers first, then idle in Slurm, then most memory.
  * Returns the best, or null.
+ * @param full nodes that Slurm would not give the job.
  */
 export function chooseTarget(
   source: NodeFacts,
   candidates: readonly NodeFacts[],
   memoryBytes: number,
+  full: ReadonlyMap<string, string> = new Map(),
 ): NodeFacts | null {
   const fitting = candidates.filter(
-    (node) => node.name !== source.name && targetReasons(source, node, memoryBytes).length === 0,
+    (node) =>
+      node.name !== source.name && !full.has(node.name) && targetReasons(source, node, memoryBytes).length === 0,
   );
   const idle = (node: NodeFacts) => (node.slurmStates.includes('idle') ? 0 : 1);
   fitting.sort(

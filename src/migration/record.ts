@@ -140,6 +140,8 @@ export const planSchema = z.object({
     .default(null),
   /** Predicted milliseconds; null where nothing was measured to predict from. */
   predicted: z.object({ downtimeMs: z.number(), totalMs: z.number() }).nullable(),
+  /** What becomes of the job's allocation in Slurm, for people; empty where nothing does. */
+  allocation: z.array(z.string()).default([]),
   reasons: z.array(reasonSchema),
   warnings: z.array(z.string()),
 });
@@ -298,6 +300,8 @@ export const migrationRecordSchema = z.object({
   plan: planSchema.nullable(),
   phases: z.array(z.object({ name: z.enum(migrationStates), at: z.number(), ms: z.number().nullable() })),
   result: switchResultSchema.nullable(),
+  /** How the job's allocation in Slurm followed, for people. */
+  allocation: z.array(z.string()).default([]),
   totalMs: z.number().nullable(),
   error: serializedErrorSchema.nullable(),
 });

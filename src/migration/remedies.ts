@@ -16,6 +16,8 @@ const remedies: Record<string, (names: { source: string; target: string }) => st
   'target-not-in-slurm': () => anotherTarget,
   'target-not-available': ({ target }) =>
     `give the node back to Slurm (scontrol update NodeName=${target} State=RESUME), or ${anotherTarget}`,
+  'target-allocation': ({ target }) =>
+    `wait until Slurm has room on ${target} for the job (squeue -w ${target}), or ${anotherTarget}`,
   'target-agent-down': ({ target }) =>
     `start the agent on ${target} (systemctl status rankshift-agent), or ${anotherTarget}`,
   'target-criu': ({ target }) => `run rankshift doctor on ${target}, or ${anotherTarget}`,

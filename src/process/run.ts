@@ -18,6 +18,9 @@ export interface RunOptions {
   input?: string | Uint8Array;
   cwd?: string;
   env?: Record<string, string>;
+  /** Run it as another user, with no further groups; only root may. */
+  uid?: number;
+  gid?: number;
   /** Accept these exit codes besides 0; 'any' accepts all. */
   allow?: readonly number[] | 'any';
   /** Let it run on when this process dies, without our pipes: for CRIU, which must never be broken off. */
@@ -32,7 +35,18 @@ export interface RunOptions {
  * @throws RankshiftError E_MISSING where the program is absent, E_TIMEOUT at the deadline, E_COMMAND on a bad exit.
  */
 export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { timeoutMs = patiently(30_000), signal, input, cwd, env, allow = [], log, outlive = false } = options;
+  const {
+    timeoutMs = patiently(30_000),
+    signal,
+    input,
+    cwd,
+    env,
+    uid,
+    gid,
+    allow = [],
+    log,
+    outlive = false,
+  } = options;
   const started = performance.now();
   const result = await execa(file, [...args], {
     reject: false,
@@ -45,6 +59,8 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
   });
   const done: RunResult = {
     argv: [file, ...args],

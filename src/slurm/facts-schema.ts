@@ -62,11 +62,12 @@ const shares = z.union([z.array(share), z.record(z.string(), share).transform((n
 const resources = z
   .object({
     allocated_nodes: shares.optional(),
-    nodes: z.union([z.string(), z.object({ allocation: shares.optional() })]).optional(),
+    nodes: z.union([z.string(), z.object({ allocation: shares.optional(), whole: z.boolean().optional() })]).optional(),
   })
   .transform((value) => {
-    if (value.allocated_nodes !== undefined) return value.allocated_nodes;
-    return typeof value.nodes === 'object' ? (value.nodes.allocation ?? []) : [];
+    if (value.allocated_nodes !== undefined) return { shares: value.allocated_nodes, whole: false };
+    const { allocation = [], whole = false } = typeof value.nodes === 'object' ? value.nodes : {};
+    return { shares: allocation, whole };
   });
 
 export const jobSchema = z.object({
@@ -77,7 +78,7 @@ export const jobSchema = z.object({
   job_state: flags,
   nodes: text,
   batch_host: text,
-  job_resources: resources.nullish().catch([]),
+  job_resources: resources.nullish().catch(null),
   tasks: slurmNumber,
   tasks_per_node: slurmNumber,
   cpus_per_task: slurmNumber,
@@ -86,6 +87,13 @@ export const jobSchema = z.object({
   name: text,
   account: text,
   partition: text,
+  qos: text,
+  resv_name: text,
+  wckey: text,
+  /** `none` where no other job may have the same node; from 23.02 a list. */
+  shared: flags.nullish(),
+  restart_cnt: slurmNumber,
+  admin_comment: text,
   time_limit: slurmNumber,
   end_time: slurmNumber,
   comment: z

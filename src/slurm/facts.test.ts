@@ -39,6 +39,7 @@ test('reads a running job of Slurm 24.11', async (t) => {
     name: 'a "q" job',
     account: '',
     partition: 'one',
+    ...{ qos: '', reservation: '', wckey: '', whole: false, restarts: 1, adminComment: '' },
     timeLimit: 3600,
     endTime: 1_795_233_390_000,
     comment: 'he said "hi"',

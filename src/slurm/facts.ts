@@ -28,6 +28,14 @@ export interface JobFacts {
   name: string;
   account: string;
   partition: string;
+  qos: string;
+  reservation: string;
+  wckey: string;
+  /** It has whole nodes (--exclusive). */
+  whole: boolean;
+  /** How often it was requeued. */
+  restarts: number;
+  adminComment: string;
   /** Seconds; absent where there is no limit. */
   timeLimit?: number;
   /** Milliseconds since 1970; absent where unknown. */
@@ -112,7 +120,7 @@ function unknownJob(job: number, cause?: unknown): RankshiftError {
 export function toJobFacts(job: SlurmJob): JobFacts {
   const [state = 'unknown', ...stateFlags] = job.job_state.map((flag) => flag.toLowerCase());
   const nodes = expandHostlist(job.nodes === '(null)' ? '' : job.nodes);
-  const shares = (job.job_resources ?? []).filter((share) => nodes.includes(share.name));
+  const shares = (job.job_resources?.shares ?? []).filter((share) => nodes.includes(share.name));
   const cpusPerNode = Object.fromEntries(shares.map(({ name, cpus }) => [name, cpus ?? 1]));
   const memory = new Map(shares.map(({ name, memoryMiB }) => [name, memoryMiB ?? 0]));
   const memoryPerNode = Object.fromEntries(
@@ -140,6 +148,12 @@ export function toJobFacts(job: SlurmJob): JobFacts {
     name: job.name,
     account: job.account,
     partition: job.partition,
+    qos: job.qos,
+    reservation: job.resv_name,
+    wckey: job.wckey.replace(/^\*/, ''),
+    whole: job.job_resources?.whole === true || job.shared?.includes('none') === true,
+    restarts: finite(job.restart_cnt) ?? 0,
+    adminComment: job.admin_comment,
     ...(timeLimitMinutes === undefined ? {} : { timeLimit: timeLimitMinutes * 60 }),
     ...(endTimeSeconds === undefined || endTimeSeconds === 0 ? {} : { endTime: endTimeSeconds * 1000 }),
     comment: job.comment,
