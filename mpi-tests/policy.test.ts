@@ -64,12 +64,23 @@ test('a policy says who may be moved, how and when; while it is broken the one b
   t.is((await cluster().rankshift(['cancel', called.id])).exitCode, 0);
   await untilState(cluster(), called.id, ['cancelled']);
   // An administrator need not wait, and what waits holds nobody up.
-  await move(cluster(), c1, { user: 'root', to: 'n3', more: ['--override-policy'] });
+  const beside = await move(cluster(), c1, { user: 'root', to: 'n3', more: ['--override-policy'] });
 
   await setPolicy('Strategies=stop-and-copy\n');
   const moved = await untilState(cluster(), waiting.id, ['completed', 'refused', 'rolled-back']);
   t.is(moved.state, 'completed', JSON.stringify(moved.error));
   t.is(moved.plan?.strategy, 'stop-and-copy');
+
+  // The history tells the same, to the job's user also what others asked for.
+  const fields = ['-o', 'JobID,User,By,State,Strategy', '--parsable2', '--no-header'];
+  const told = await cluster().rankshift(['history', '-j', String(job.id), ...fields]);
+  t.deepEqual(told.stdout.trim().split('\n'), [
+    `${c1}|alice|alice|COMPLETED|stop-and-copy`,
+    `${c1}|alice|alice|CANCELLED|`,
+    `${c1}|alice|root|COMPLETED|${beside.plan?.strategy}`,
+  ]);
+  t.is((await cluster().rankshift(['history', '-w', 'n3', '-S', 'now-1hour', '-n'], { user: 'bob' })).stdout, '');
+  t.is((await cluster().rankshift(['history', '-S', 'now', '-E', 'now-1hour'])).exitCode, 2);
   await setPolicy(null);
   t.deepEqual(await job.finish(), endedVerified, job.all);
 });

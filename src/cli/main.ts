@@ -10,6 +10,7 @@ const commands: Record<string, () => Promise<Command>> = {
   plan: async () => (await import('./plan.ts')).planCommand(),
   ps: async () => (await import('./ps.ts')).psCommand(),
   show: async () => (await import('./show.ts')).showCommand(),
+  history: async () => (await import('./history.ts')).historyCommand(),
   nodes: async () => (await import('./nodes.ts')).nodesCommand(),
   top: async () => (await import('./top.ts')).topCommand(),
   cancel: async () => (await import('./cancel.ts')).cancelCommand(),

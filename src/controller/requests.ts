@@ -92,6 +92,7 @@ export async function submitMigration(
     container: container.id,
     job: container.job,
     requestedBy: { uid: caller.uid, name: caller.name },
+    owner: { uid: container.uid, name: container.user },
     request,
   });
   if (notBefore !== null) {
@@ -165,7 +166,7 @@ export async function requireMigrationOwner(
   caller: Caller,
   record: MigrationRecord,
 ): Promise<void> {
-  if (caller.admin || record.requestedBy.uid === caller.uid) return;
+  if (caller.admin || record.requestedBy.uid === caller.uid || record.owner?.uid === caller.uid) return;
   const container = (await listContainers(context.redis)).find(({ id }) => id === record.container);
   requireOwner(caller, { uid: container?.uid ?? -1 }, `migration ${record.id}`);
 }

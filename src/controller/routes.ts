@@ -11,6 +11,7 @@ import { type RunRecord, readRun } from '../store/runs.ts';
 import { type Caller, identifyCaller, requireOwner, visibleContainers } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
+import { history, historyQuerySchema } from './history.ts';
 import { gatherNodes } from './node-facts.ts';
 import { checkPolicy, wishNotes } from './policy.ts';
 import {
@@ -115,6 +116,12 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
       handle: async (request) => ({
         migration: await resolveMigration(context, await caller(request), migrationId(request.params)),
       }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/history',
+      query: historyQuerySchema,
+      handle: async (request) => ({ migrations: await history(context, await caller(request), request.query) }),
     }),
     route({
       method: 'GET',

@@ -123,13 +123,15 @@ function enter(record: MigrationRecord, state: MigrationState, at: number): Migr
 
 /** A new record in state queued. */
 export function newMigration(
-  fields: Pick<MigrationRecord, 'id' | 'container' | 'job' | 'requestedBy' | 'request'>,
+  fields: Pick<MigrationRecord, 'id' | 'container' | 'job' | 'requestedBy' | 'request'> &
+    Partial<Pick<MigrationRecord, 'owner'>>,
   at: number,
 ): MigrationRecord {
   return {
     version: 1,
     revision: 0,
     driver: '',
+    owner: null,
     ...fields,
     state: 'queued',
     source: null,

@@ -284,6 +284,8 @@ export const migrationRecordSchema = z.object({
   container: containerIdSchema,
   job: z.number().int(),
   requestedBy: z.object({ uid: z.number().int(), name: z.string() }),
+  /** The job's user; null in records of before. */
+  owner: z.object({ uid: z.number().int(), name: z.string() }).nullable().default(null),
   request: migrationRequestSchema,
   state: z.enum(migrationStates),
   source: nodeNameSchema.nullable(),

@@ -15,7 +15,8 @@ export const keptMigrations = 10_000;
 
 export async function createMigration(
   redis: Redis,
-  fields: Pick<MigrationRecord, 'container' | 'job' | 'requestedBy' | 'request'>,
+  fields: Pick<MigrationRecord, 'container' | 'job' | 'requestedBy' | 'request'> &
+    Partial<Pick<MigrationRecord, 'owner'>>,
 ): Promise<MigrationRecord> {
   const id = String(await redis.incr(sequence));
   const record = newMigration({ id, ...fields }, Date.now());
@@ -35,6 +36,15 @@ export async function readMigration(redis: Redis, id: string): Promise<Migration
 /** Newest first. */
 export async function listMigrations(redis: Redis, limit: number): Promise<MigrationRecord[]> {
   return readMany(redis, await redis.zrevrange(byTime, 0, limit - 1));
+}
+
+const pageOfRecords = 200;
+
+/** All that were asked for until then, oldest first, a page at a time. */
+export async function* migrationsUntil(redis: Redis, untilMs: number): AsyncGenerator<MigrationRecord> {
+  const ids = await redis.zrangebyscore(byTime, '-inf', untilMs);
+  for (let at = 0; at < ids.length; at += pageOfRecords)
+    yield* await readMany(redis, ids.slice(at, at + pageOfRecords));
 }
 
 /** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */
