@@ -8,7 +8,7 @@
   and the container has moved on since: the caller must not touch it), 'missing' (no such container any more)
 ]]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-local epoch, switch, last, closed = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'switch', 'committed', 'closed'))
+local epoch, switch, last = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'switch', 'committed'))
 if last == ARGV[1] and tonumber(epoch) > tonumber(ARGV[2]) then
   -- Written again so that the caller's WAITAOF covers the commit that it read.
   redis.call('HSET', KEYS[1], 'committed', ARGV[1])
@@ -16,8 +16,7 @@ if last == ARGV[1] and tonumber(epoch) > tonumber(ARGV[2]) then
 end
 if tonumber(epoch) > tonumber(ARGV[2]) then return 'superseded' end
 if switch == ARGV[1] then switch = '' end
--- Migrations of one container run in the order of their numbers, so the highest closed one says it all.
-if tonumber(ARGV[1]) > (tonumber(closed) or 0) then closed = ARGV[1] end
-redis.call('HSET', KEYS[1], 'switch', switch, 'closed', closed)
+-- Each by itself: one that waits for its window may go after others that were asked for later.
+redis.call('HSET', KEYS[1], 'switch', switch, 'closed:' .. ARGV[1], '1')
 if switch ~= '' then return 'superseded' end
 return 'aborted'

@@ -8,9 +8,10 @@
   'closed' (the migration was called off already)
 ]]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-local owner, epoch, switch, closed = unpack(redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'switch', 'closed'))
+local mark = 'closed:' .. ARGV[1]
+local owner, epoch, switch, closed = unpack(redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'switch', mark))
 if owner ~= ARGV[2] or epoch ~= ARGV[3] then return 'stale' end
-if tonumber(ARGV[1]) <= (tonumber(closed) or 0) then return 'closed' end
+if closed then return 'closed' end
 if switch ~= '' and switch ~= ARGV[1] then return 'busy' end
 redis.call('HSET', KEYS[1], 'switch', ARGV[1])
 return 'open'
