@@ -10,19 +10,19 @@ import { largeSecondRank } from './cluster/large-second-rank.ts';
 import type { Plot } from './measure/plot.ts';
 import { rounded, type Summary, show, summarize } from './measure/statistics.ts';
 
-const mib = 128;
+const mib = 64;
 const dirtyPercent = 5;
 /** Round trip of 50 ms: both ends send so much later. */
 const delay = '25ms';
 /** Emulated machines carry no more: the link, not they, decides how long pages take. */
-const rate = '120mbit';
+const rate = '64mbit';
 /** Of the model's downtime, what no other number of rounds may be below. */
 const bestPart = 0.8;
 const largestPart = 0.25;
 
 /** A number of rounds, the model's, or none: stop-and-copy. */
 type Way = number | 'model' | 'none';
-const ways: readonly Way[] = ['none', 1, 2, 3, 4, 5, 'model'];
+const ways: readonly Way[] = ['none', 1, 2, 3, 4, 'model'];
 
 interface WaySummary {
   way: Way;
