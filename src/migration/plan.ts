@@ -3,6 +3,7 @@ import type { CostSample } from './estimate.ts';
 import { chooseAllowed } from './policy-terms.ts';
 import type { LinkFacts, MigrationRequest, MissingLayer, Plan, Reason, Strategy } from './record.ts';
 import { mayLeavePages } from './strategy-kind.ts';
+import { whyNotVerifiable } from './verifiable.ts';
 import type { Compression, Packings } from './wire.ts';
 import { overWire } from './wire-plan.ts';
 
@@ -103,10 +104,7 @@ export function planMove(input: PlanInput): Plan {
   if (way.strategy === 'stop-and-copy' && input.limits.bandwidth !== undefined && input.wire?.freezeLimited !== true) {
     warnings.push('the bandwidth limits rounds before the freeze, and stop-and-copy makes none');
   }
-  if (input.limits.verify === true && mayLeavePages(way.strategy)) {
-    const message = `a move by ${way.strategy} cannot be verified: its pages come after the container runs`;
-    reasons.push({ code: 'verify', message });
-  }
+  reasons.push(...whyNotVerifiable(input, way.strategy));
   const { maxDowntimeMs, maxDowntimeBy, force } = input.limits;
   if (maxDowntimeMs !== undefined && way.predicted === null) {
     warnings.push('no downtime could be predicted, so the limit was not looked at');

@@ -31,7 +31,8 @@ const remedies: Record<string, (names: { source: string; target: string }) => st
   'policy-never': () => 'ask whoever wrote the named line; an administrator can go all the same with --override-policy',
   'policy-strategy': () => 'leave --strategy to the service, or ask for one that is allowed',
   'policy-window': () => 'name another --window or --not-before, or none: rankshift policy check JOB shows the windows',
-  verify: () => 'leave --verify out, or ask for --strategy pre-copy or stop-and-copy',
+  verify: () =>
+    'leave --verify out; --strategy pre-copy and stop-and-copy can be verified between kernels of 6.7 and newer',
   'no-pre-copy': () => 'leave --strategy to the service, or ask for stop-and-copy',
   'no-post-copy': () => 'leave --strategy to the service: pre-copy leaves nothing behind on the source',
   'no-hybrid': () => 'leave --strategy to the service: pre-copy leaves nothing behind on the source',
