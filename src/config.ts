@@ -30,6 +30,24 @@ const keys = {
   ControllerHost: { schema: name, fallback: 'controller', allowed: 'a host name', about: 'where the controller runs' },
   ControllerPort: { schema: port, fallback: '7460', allowed: '1-65535', about: 'HTTPS API of the controller' },
   AgentPort: { schema: port, fallback: '7461', allowed: '1-65535', about: 'TLS channel of each agent' },
+  MetricsAddress: {
+    schema: z.ipv4(),
+    fallback: '0.0.0.0',
+    allowed: 'an IPv4 address of this host',
+    about: 'where metrics are served to Prometheus, as node_exporter serves its own; nothing secret is in them',
+  },
+  ControllerMetricsPort: {
+    schema: port.or(z.literal('0').transform(Number)),
+    fallback: '7462',
+    allowed: '1-65535, or 0 for none',
+    about: 'metrics of the controller, /metrics',
+  },
+  AgentMetricsPort: {
+    schema: port.or(z.literal('0').transform(Number)),
+    fallback: '7463',
+    allowed: '1-65535, or 0 for none',
+    about: 'metrics of each agent, /metrics',
+  },
   NodeName: {
     schema: name.or(z.literal('')),
     fallback: '',

@@ -27,11 +27,14 @@ export function startCommandWorker(context: AgentContext, address: RedisAddress)
       (value) => ({ ok: true, value: value ?? null }),
       (error: unknown) => ({ ok: false, error: RankshiftError.from(error).toJSON() }),
     );
+    const ms = performance.now() - started;
+    const outcome = 'value' in answer ? 'ok' : answer.error.code;
+    context.metrics.carriedOut(body.command, ms, outcome, 'value' in answer ? answer.value : null);
     context.log.info(
       {
         command: body.command,
         container: body.container,
-        ms: Math.round(performance.now() - started),
+        ms: Math.round(ms),
         ...answer,
         value: undefined,
       },

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Credentials } from '../channel/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { AgentMetrics } from './metrics.ts';
 
 /** What every part of the agent works with. */
 export interface AgentContext {
@@ -21,6 +22,7 @@ export interface AgentContext {
   /** Root of the launcher's secrets. */
   launchKey: string;
   reports: Queue;
+  metrics: AgentMetrics;
   /** Switches that this process conducts now, by migration: what is in here is not for recovery to touch. */
   operations: Map<string, Promise<unknown>>;
   /** Aborts when the agent is told to stop. */

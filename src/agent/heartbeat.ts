@@ -15,6 +15,7 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
   // Instruction-set flags only: others (constant_tsc, ...) differ without meaning for a program.
   const cpuFlags = (await cpuFeatures()).flags;
   const [pages, softDirty] = await Promise.all([probeLazyMemory(config), hasSoftDirty(config)]);
+  context.metrics.works('pages', pages.ok);
   if (!pages.ok) {
     const then = softDirty
       ? "CRIU's rounds take its place"
@@ -25,10 +26,12 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
   const tested = criuSelfTest(config.criuPath, { binDir: config.binDir }).then(
     (result) => {
       criu = result;
+      context.metrics.works('criu', result.ok);
       log[result.ok ? 'info' : 'error']({ criu: result }, 'CRIU self-test');
     },
     (error: Error) => {
       criu = { ok: false, version: 'unknown', lines: [error.message] };
+      context.metrics.works('criu', false);
       log.error({ error: error.message }, 'CRIU self-test');
     },
   );

@@ -13,10 +13,12 @@ import { hookSpoolDir, watchSpool } from '../slurm/spool.ts';
 import { connectRedis, redisAddress } from '../store/connection.ts';
 import { closeWithin, openQueue, reportQueue } from '../store/queues.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { serveMetrics } from '../telemetry/serve-metrics.ts';
 import { ChannelServer } from './channels.ts';
 import { startCommandWorker } from './command-worker.ts';
 import type { AgentContext } from './context.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { AgentMetrics } from './metrics.ts';
 import { recover } from './recover.ts';
 import { watchContainers } from './watch-containers.ts';
 
@@ -45,6 +47,7 @@ export async function runAgent(): Promise<void> {
     commandKey: loadCommandPublicKey(join(config.keyDir, 'command.pub')),
     launchKey: (await readFile(join(config.keyDir, 'launch.key'), 'utf8')).trim(),
     reports: openQueue(reportQueue, address, log),
+    metrics: new AgentMetrics(config),
     operations: new Map(),
     stopping: stopping.signal,
   };
@@ -66,7 +69,13 @@ export async function runAgent(): Promise<void> {
     { log, signal: stopping.signal },
   );
   await startHeartbeat(context);
-  log.info({ address: context.address, port: config.agentPort }, 'agent ready');
+  const metrics = await serveMetrics({
+    host: config.metricsAddress,
+    port: config.agentMetricsPort,
+    registry: context.metrics.registry,
+    log,
+  });
+  log.info({ address: context.address, port: config.agentPort, metrics: metrics.port }, 'agent ready');
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
@@ -76,7 +85,7 @@ export async function runAgent(): Promise<void> {
     closeWithin(lastSwitchMs, worker, { close: () => untilIdle(context) }),
     untilIdleWithoutRedis(context),
   ]);
-  await closeWithin(closeMs, context.reports, server);
+  await closeWithin(closeMs, context.reports, server, metrics);
   context.redis.disconnect();
   process.exit(0);
 }

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CommandSender } from './command-sender.ts';
+import type { ControllerMetrics } from './metrics.ts';
 import type { PolicyFiles } from './policy-files.ts';
 
 /** What every part of the controller works with. */
@@ -13,6 +14,7 @@ export interface ControllerContext {
   commands: CommandSender;
   migrations: Queue;
   policy: PolicyFiles;
+  metrics: ControllerMetrics;
   /** Name of this controller process, holder of its leases. */
   instance: string;
   /** Aborts when the controller is told to stop. */

@@ -41,6 +41,7 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
     record = await applyEvent(context.redis, id, event, driver);
     if (record.state === before) return;
     context.log.info({ migration: id, state: record.state }, `migration ${id}: ${record.state}`);
+    context.metrics.observe(record);
     await breakpoint(context.config, `controller-${record.state}`);
   };
   if (isFinal(record.state)) return clearUp(context, record);

@@ -9,10 +9,12 @@ import { mungeDecode } from '../slurm/munge.ts';
 import { connectRedis, redisAddress } from '../store/connection.ts';
 import { closeWithin, migrationQueue, openQueue, openWorker, reportQueue } from '../store/queues.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { serveMetrics } from '../telemetry/serve-metrics.ts';
 import { checkRedis } from './check-redis.ts';
 import { CommandSender } from './command-sender.ts';
 import type { ControllerContext } from './context.ts';
 import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
+import { ControllerMetrics } from './metrics.ts';
 import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
 import { watchAllocations } from './watch-allocations.ts';
@@ -32,13 +34,15 @@ export async function runController(): Promise<void> {
   const credentials = loadCredentials(config);
   await checkRedis(redis, log);
   const commands = new CommandSender(redis, address, loadCommandKey(join(config.keyDir, 'command.key')), log);
+  const policy = new PolicyFiles(config.policyDir, redis, log);
   const context: ControllerContext = {
     config,
     redis,
     log,
     commands,
     migrations: openQueue(migrationQueue, address, log),
-    policy: new PolicyFiles(config.policyDir, redis, log),
+    policy,
+    metrics: new ControllerMetrics(redis, () => policy.errors.length),
     instance: `${hostname()}-${randomUUID()}`,
     stopping: stopping.signal,
   };
@@ -59,13 +63,19 @@ export async function runController(): Promise<void> {
     decode: mungeDecode,
     log,
   });
-  log.info({ port: config.controllerPort }, 'controller ready');
+  const metrics = await serveMetrics({
+    host: config.metricsAddress,
+    port: config.controllerMetricsPort,
+    registry: context.metrics.registry,
+    log,
+  });
+  log.info({ port: config.controllerPort, metrics: metrics.port }, 'controller ready');
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
   log.info('controller stops');
   stopping.abort();
-  await closeWithin(closeMs, server, worker, reports, context.migrations, commands);
+  await closeWithin(closeMs, server, metrics, worker, reports, context.migrations, commands);
   redis.disconnect();
   process.exit(0);
 }
