@@ -73,11 +73,15 @@ test('the host of the script stays in the job, empty of ranks; the next run star
   t.regex(await jobField(cluster(), job.id, 'AdminComment'), /on n3 \(job \d+\), n1 has no ranks$/);
   await cluster().output('n1', ['pkill', '-USR1', '-f', 'cli/main.js run']);
   await job.untilPrinted(/second/);
-  await until('the second run runs', async () => (await containers(cluster())).every((one) => one.state === 'running'));
-  t.deepEqual(
-    (await containers(cluster())).map(({ owner }) => owner),
-    ['n3', 'n2'],
-  );
+  const owners = await until('the second run runs', async () => {
+    const now = await containers(cluster());
+    return (
+      now.length === 2 &&
+      now.every(({ state, moves }) => state === 'running' && moves === 0) &&
+      now.map(({ owner }) => owner)
+    );
+  });
+  t.deepEqual(owners, ['n3', 'n2']);
   t.is((await shadows(cluster())).length, 1);
   await cluster().exec('ctl', ['scancel', String(job.id)]);
   await untilNothingIsHeld(cluster());
@@ -143,7 +147,8 @@ test('Slurm away in the middle of a move: the move goes on, the allocation follo
   setBreakpoint(cluster(), 'n2', 'source-before-freeze');
   const { id } = await request(cluster(), job.container(1), { to: 'n3' });
   await untilHit(cluster(), 'n2', 'source-before-freeze');
-  await holdService(cluster(), 'ctl', 'slurmctld');
+  // In good order: killed, it forgets jobs of the last seconds.
+  await holdService(cluster(), 'ctl', 'slurmctld', 'TERM');
   clearBreakpoint(cluster(), 'n2', 'source-before-freeze');
   const record = await untilState(cluster(), id, ['completed', 'rolled-back', 'needs-operator']);
   t.is(record.state, 'completed');
@@ -162,4 +167,23 @@ test('a job that is requeued begins anew without what was held for it', async (t
   await until('the shadow has ended', async () => (await shadows(cluster())).length === 0, { timeoutMs: 40_000 });
   await cluster().exec('ctl', ['scancel', String(job.id)]);
   await until('the job is gone', async () => (await queued(cluster())).length === 0);
+});
+
+test('merge: the target becomes a node of the job itself', async (t) => {
+  const file = '/etc/rankshift/rankshift.conf';
+  const follow = async (value: string) => {
+    await cluster().output('ctl', ['sed', '-i', `s/^AllocationFollow=.*/AllocationFollow=${value}/`, file]);
+    await killService(cluster(), 'ctl', 'controller');
+    await cluster().untilReady();
+  };
+  await follow('merge');
+  try {
+    const job = await running();
+    await move(cluster(), job.container(1), { to: 'n3' });
+    t.is(await nodesOf(cluster(), job.id), 'n[1,3]');
+    t.deepEqual(await shadows(cluster()), []);
+    t.like(await job.finish(), endedVerified);
+  } finally {
+    await follow('shadow');
+  }
 });

@@ -8,7 +8,7 @@ for dir in /var/lib/rankshift/containers/* /var/lib/rankshift/migrations/* /run/
   [ -e "$dir" ] && echo "directory $dir"
 done
 sed -n 's,^[^ ]* [^ ]* [^ ]* [^ ]* \\(/var/lib/rankshift/\\(containers\\|migrations\\)[^ ]*\\) .*,mount \\1,p' /proc/self/mountinfo
-for dir in $(find /sys/fs/cgroup -type d -name 'rs-*' 2>/dev/null); do echo "cgroup $dir"; done
+for dir in $(find /sys/fs/cgroup /run/cg1 -type d -name 'rs-*' 2>/dev/null); do echo "cgroup $dir"; done
 nft list tables | sed 's/^/nftables /'
 for pid in /proc/[0-9]*; do
   name=$(cat $pid/comm 2>/dev/null)

@@ -31,9 +31,14 @@ export async function killService(
 }
 
 /** Ends a service at once and keeps it down until `release`. */
-export async function holdService(cluster: Cluster, node: string, service: ServiceName): Promise<void> {
+export async function holdService(
+  cluster: Cluster,
+  node: string,
+  service: ServiceName,
+  signal = 'KILL',
+): Promise<void> {
   writeFileSync(file(cluster, node, `${service}.hold`), '');
-  if (servicePid(cluster, node, service) !== undefined) await killService(cluster, node, service);
+  if (servicePid(cluster, node, service) !== undefined) await killService(cluster, node, service, signal);
 }
 
 export async function releaseService(cluster: Cluster, node: string, service: ServiceName): Promise<void> {

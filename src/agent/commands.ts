@@ -2,6 +2,7 @@ import type { Envelope } from '../channel/envelope.ts';
 import { findInit } from '../container/find-init.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
+import { confineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
 import { distances } from './distances.ts';
 import { exclusively } from './exclusively.ts';
@@ -34,6 +35,11 @@ export const handlers: Handlers = {
     const pid = local === null ? null : await findInit(local.facts.job, local.facts.index);
     if (pid === null) throw new RankshiftError('E_STALE', `${container} does not run on ${context.node}`);
     process.kill(pid, signal);
+  },
+  confine: async (context, { container, slurmJob }) => {
+    const local = await readLocalContainer(context.config, container);
+    if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
+    return { cores: await confineContainer(context, local.facts, slurmJob) };
   },
   inspect: (context, { container, target }) => inspect(context, container, target),
   probe: (context, { layers }) => probe(context, layers),

@@ -4,6 +4,7 @@ import { RankshiftError } from '../errors.ts';
 import type { ContainerFacts, Places } from '../migration/commands.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { buildBundle, buildNetwork, buildUpper, mountContainer } from './build-container.ts';
+import { confineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, writeLocalContainer } from './files.ts';
 import { removeContainer } from './remove-container.ts';
@@ -20,6 +21,9 @@ export async function launch(context: AgentContext, facts: ContainerFacts, place
     await mountContainer(config, facts);
     await buildBundle(context, facts);
     await createAndStart(config, runcId(facts.job, facts.index), containerDir(config, id));
+    await confineContainer(context, facts, facts.job).catch((error: Error) =>
+      context.log.warn({ container: id, error: error.message }, 'not confined to the processors of its job'),
+    );
     await breakpoint(config, 'launch-started');
     await writeLocalContainer(config, { facts, epoch: 1 });
   } catch (error) {

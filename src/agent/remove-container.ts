@@ -7,6 +7,7 @@ import { unplug } from '../network/endpoint.ts';
 import { hold } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
 import { removeOverlayIfUnused } from '../network/overlay.ts';
+import { unconfineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively, overlayOf } from './exclusively.ts';
 import { removeDirectory } from './files.ts';
@@ -28,6 +29,7 @@ export async function removeContainer(context: AgentContext, container: string):
   await deleteContainer(config, id);
   // What CRIU began to restore has a cgroup that runc does not know.
   await removeCgroup(cgroup);
+  await unconfineContainer(parsed.job, parsed.index);
   await unplug(identity);
   await unmountRootfs(containerDir(config, container));
   await removeDirectory(containerDir(config, container));

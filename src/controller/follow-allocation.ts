@@ -19,6 +19,7 @@ import { listContainers } from '../store/containers.ts';
 import { listActiveMigrations } from '../store/migrations.ts';
 import { readRun } from '../store/runs.ts';
 import { withAllocationOf } from './allocation-lock.ts';
+import { confineMoved } from './confine-moved.ts';
 import type { ControllerContext } from './context.ts';
 import { holdNode } from './hold-target.ts';
 import { ownShadows } from './own-shadows.ts';
@@ -123,12 +124,14 @@ async function align(
     log.info({ job: facts.job, released: decision.release }, 'nodes left the job');
   }
   await followLimit(context, facts, next, listed);
+  next = await confineMoved(context, facts, next, containers);
+  await writeAllocation(redis, next);
   const comment = allocationComment(places, { nodes, shadows: next.shadows, stay: decision.stay });
   if (comment !== record.comment || !facts.adminComment.includes(comment)) {
     await setAdminComment(config, facts.job, withComment(facts.adminComment, comment));
     await writeAllocation(redis, { ...next, comment });
   }
-  return notes(facts.job, decision, next);
+  return notes(nodes, next, decision.stay);
 }
 
 function shadowsAfter({ shadows }: AllocationRecord, { cancel, reassign }: AllocationDecision) {
@@ -156,12 +159,16 @@ async function followLimit(
   }
 }
 
-function notes(job: number, { release, stay }: AllocationDecision, { shadows }: AllocationRecord): string[] {
+/** What is the case, whoever brought it about and when. */
+function notes(nodes: readonly string[], record: AllocationRecord, stay: AllocationDecision['stay']): string[] {
+  const { job, shadows } = record;
+  const held = [...nodes, ...shadows.map(({ node }) => node)];
+  const left = record.nodes.filter((node) => !held.includes(node));
   return [
     ...shadows.map(
       ({ slurmJob, node, containers }) => `${node} is held by job ${slurmJob} for ${containers.join(', ')}`,
     ),
-    ...release.map((node) => `${node} has left job ${job}`),
+    ...left.map((node) => `${node} has left job ${job}`),
     ...stay.map(({ node, why }) => `${node} stays in job ${job}, empty of ranks: ${why}`),
   ];
 }

@@ -124,11 +124,13 @@ export async function allocationOf({ redis }: ControllerContext, facts: JobFacts
   return {
     version: 1,
     ...{ job: facts.job, uid: facts.uid, gid: facts.gid, restarts: facts.restarts },
+    nodes: facts.nodes,
     shares: Object.fromEntries(named.map(([id, node]) => [id, factsShare(facts, node)])),
     places: Object.fromEntries(named),
     // Of the job before its requeue; they end when the allocation is settled next.
     shadows: known?.shadows ?? [],
     touched: [],
+    confined: {},
     comment: '',
   };
 }

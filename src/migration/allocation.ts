@@ -30,6 +30,8 @@ export const allocationRecordSchema = z.object({
   gid: z.number().int().min(1),
   /** How often Slurm had requeued the job: after another time it is another allocation. */
   restarts: z.number().int(),
+  /** Nodes that the job had when its first container moved. */
+  nodes: z.array(nodeNameSchema),
   /** Container -> what the job got on the node where it started. */
   shares: z.record(containerIdSchema, shareSchema),
   /** Container -> where it was when the allocation was last looked at. */
@@ -37,6 +39,8 @@ export const allocationRecordSchema = z.object({
   shadows: z.array(shadowSchema),
   /** Nodes that a container has left, or was to come to: only these are ever given back. */
   touched: z.array(nodeNameSchema),
+  /** Container -> node and job of Slurm to whose processors it is held. */
+  confined: z.record(containerIdSchema, z.string()).default({}),
   /** Our part of the job's AdminComment. */
   comment: z.string(),
 });

@@ -131,6 +131,8 @@ export const commandSchemas = {
     container: containerIdSchema,
     signal: z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGTSTP', 'SIGQUIT']),
   }),
+  /** To the processors that Slurm gave a job on this node: the container's own, or the one that holds the node for it. */
+  confine: z.strictObject({ container: containerIdSchema, slurmJob: z.number().int().min(1) }),
   inspect: z.strictObject({ container: containerIdSchema, target: agentAddressSchema.nullable() }),
   probe: z.strictObject({ layers: z.array(z.string()).max(127) }),
   distances: z.strictObject({ to: z.array(agentAddressSchema).max(64) }),
