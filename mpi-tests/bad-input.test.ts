@@ -21,7 +21,7 @@ async function startJob(options: SubmitOptions = {}): Promise<Job> {
 
 /** Whatever was asked for: the ranks still exchange messages. */
 async function unharmed(t: ExecutionContext, job: Job): Promise<void> {
-  await job.untilPrinted(/progress/, job.lines(/progress/).length + 1, 10_000);
+  await job.untilPrinted(/progress/, job.lines(/progress/).length + 1, 90_000);
   t.deepEqual(await job.finish(), endedVerified, job.all);
 }
 
@@ -407,7 +407,7 @@ test('a malformed configuration: file, line, key and what is allowed', async (t)
       ['ctl', ['rankshift', 'controller'], 'root'],
     ] as const) {
       const argv = ['env', `RANKSHIFT_CONF=${file}`, ...command];
-      const { exitCode, stderr } = await cluster().exec(node, argv, { user, timeoutMs: 10_000 });
+      const { exitCode, stderr } = await cluster().exec(node, argv, { user, timeoutMs: 60_000 });
       t.is(exitCode, 2, stderr);
       t.true(stderr.startsWith(`rankshift: error: ${message}`), stderr);
       t.regex(stderr, /\nrankshift: what to do: Correct the named line/);

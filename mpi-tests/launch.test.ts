@@ -130,9 +130,9 @@ while :; do sleep 0.1; done`,
   const job = await submitRun(cluster(), program);
   await job.untilPrinted(/ready/, 2);
   await cluster().output('login', ['scancel', '--batch', '--signal=USR1', String(job.id)], { user: 'alice' });
-  await job.untilPrinted(/saw USR1/, 2, 10_000);
+  await job.untilPrinted(/saw USR1/, 2, 90_000);
   await cluster().output('login', ['scancel', String(job.id)], { user: 'alice' });
-  const end = await job.untilEnded(30_000);
+  const end = await job.untilEnded(90_000);
   t.is(end.state, 'CANCELLED');
   const home = join(cluster().testbed.paths.homeDir, 'alice');
   t.deepEqual(
@@ -150,7 +150,7 @@ test('a program that ignores SIGTERM ends with its job all the same', async (t) 
   const job = await submitRun(cluster(), program);
   await job.untilPrinted(/ready/, 2);
   await cluster().output('login', ['scancel', String(job.id)], { user: 'alice' });
-  t.is((await job.untilEnded(40_000)).state, 'CANCELLED');
+  t.is((await job.untilEnded(90_000)).state, 'CANCELLED');
   t.deepEqual(await untilNothingIsLeft(cluster()), []);
 });
 

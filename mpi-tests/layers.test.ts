@@ -19,7 +19,7 @@ const submitPlus = (image: string) =>
   );
 
 test('the missing layer comes by its digest from the nearest node, not from one where it is damaged', async (t) => {
-  t.timeout(240_000);
+  t.timeout(480_000);
   const digest = await layeredImage(cluster(), 'plus', ['ctl', 'n1', 'n2'], mib);
   const hex = digest.slice('sha256:'.length);
   const noise = `/var/lib/rankshift/images/layers/sha256/${hex}/opt/more/noise`;
@@ -62,7 +62,7 @@ test('the missing layer comes by its digest from the nearest node, not from one 
 });
 
 test('a move that is cancelled while layers come ends at once, and leaves nothing half', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await layeredImage(cluster(), 'slow', ['ctl', 'n1', 'n2'], mib);
   const job = await submitPlus('slow');
   await job.untilPrinted(/"event":"progress"/, 2);

@@ -33,7 +33,7 @@ async function moveWithStoppedServer() {
 
 for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
   test(`${strategy}: twenty moves of a rank that writes all over its memory lose not one page`, async (t) => {
-    t.timeout(240_000);
+    t.timeout(480_000);
     const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 128 --step-ms 5 --dirty-percent 20`);
     await job.untilPrinted(/"event":"progress"/, 2);
     const downtimes: number[] = [];
@@ -48,7 +48,7 @@ for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
 }
 
 test('a program that maps, unmaps, forks, moves and writes at random finds its memory right after every move', async (t) => {
-  t.timeout(240_000);
+  t.timeout(480_000);
   const program = join(cluster().testbed.paths.homeDir, 'alice', 'stress');
   await run('gcc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-static', '-pthread', '-o', program, 'src/pages/stress.c']);
   const job = await submitRun(cluster(), '/home/alice/stress 60 7');
@@ -70,7 +70,7 @@ test('a program that maps, unmaps, forks, moves and writes at random finds its m
 
 for (const strategy of ['pre-copy', 'stop-and-copy'] as const) {
   test(`${strategy}: one wrong byte in the store is found by --verify, and the container runs on at its source`, async (t) => {
-    t.timeout(120_000);
+    t.timeout(300_000);
     const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
     await job.untilPrinted(/"event":"progress"/, 2);
     setBreakpoint(cluster(), 'n3', 'target-armed');
@@ -105,7 +105,7 @@ syswrite($f, chr(ord($byte) ^ 1)) == 1 or die $!;`;
 }
 
 test('a page server that is killed takes the container with it, never lets it run on without its memory', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const { job, id, servers } = await moveWithStoppedServer();
   t.is(servers.length, 2);
   const [, worker = 0] = servers;
@@ -114,7 +114,7 @@ test('a page server that is killed takes the container with it, never lets it ru
   await untilState(cluster(), id, ['finishing', 'completed']);
   await sleep(500);
   await cluster().output('n3', ['kill', '-KILL', String(worker)]);
-  const end = await job.untilEnded(30_000);
+  const end = await job.untilEnded(90_000);
   t.is(end.state, 'FAILED', job.all);
   t.regex(job.stderr, /container \d+\.1 was lost on n3/);
   t.notRegex(job.all, /VERIFICATION/);
@@ -124,7 +124,7 @@ test('a page server that is killed takes the container with it, never lets it ru
 });
 
 test('an agent that is killed while memory is filled in: the server works on, the move ends well', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const { job, id, servers } = await moveWithStoppedServer();
   const [, worker = 0] = servers;
   await cluster().output('n3', ['kill', '-STOP', String(worker)]);
@@ -142,7 +142,7 @@ test('an agent that is killed while memory is filled in: the server works on, th
 });
 
 test('limits: a downtime that cannot be kept is refused, rounds keep to the bandwidth, and a copy is called off at once', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const job = await submitRun(cluster(), `${memhog} --seconds 3600 --mib 64 --step-ms 20`);
   await job.untilPrinted(/"event":"progress"/, 2);
   const container = job.container(1);
@@ -172,7 +172,7 @@ test('limits: a downtime that cannot be kept is refused, rounds keep to the band
 });
 
 test('a target that cannot fill in memory lazily takes the container in one piece', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const file = cluster().testbed.path('n3', '/etc/rankshift/rankshift.conf');
   const before = readFileSync(file, 'utf8');
   configure(cluster(), 'LazyMemory', 'no', 'n3');

@@ -20,7 +20,7 @@ test('every container of a job moves, the one with mpirun too, and output and ex
     t.not(record.target, before);
     t.is(await nodeOf(cluster(), job.container(index)), record.target ?? '');
     const seen = job.lines(/progress/).length;
-    await job.untilPrinted(/progress/, seen + 1, 10_000);
+    await job.untilPrinted(/progress/, seen + 1, 90_000);
   }
   t.deepEqual(await job.finish(), endedVerified, job.all);
   // Every line once: nothing of the output was lost or came twice.
@@ -213,7 +213,7 @@ test('cancel at any point before the commit: the container runs on at its source
     t.like(record.error, { code: 'E_CANCELLED', container: 'running on source' });
     t.is(await nodeOf(cluster(), job.container(1)), 'n2');
     const seen = job.lines(/progress/).length;
-    await job.untilPrinted(/progress/, seen + 2, 10_000);
+    await job.untilPrinted(/progress/, seen + 2, 90_000);
     const left = (await leftovers(cluster())).filter((one) => one.startsWith('n3:') && !cluster().known.has(one));
     t.deepEqual(left, [], where);
     const late = await cluster().rankshift(['cancel', id]);

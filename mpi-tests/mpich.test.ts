@@ -17,7 +17,7 @@ test('a job of MPICH moves under every strategy, also the container with mpiexec
       const record = await move(cluster(), job.container(index), { strategy });
       t.is(record.plan?.strategy, strategy);
       const seen = job.lines(/progress/).length;
-      await job.untilPrinted(/progress/, seen + 1, 20_000);
+      await job.untilPrinted(/progress/, seen + 1, 90_000);
     }
   }
   t.deepEqual(await job.finish(), endedVerified, job.all);

@@ -40,7 +40,7 @@ async function inTheTail(): Promise<{ job: Job; id: string }> {
 
 for (const strategy of ['post-copy', 'hybrid'] as const) {
   test(`${strategy}: ten moves of a rank that writes all over its memory lose not one page`, async (t) => {
-    t.timeout(240_000);
+    t.timeout(480_000);
     const job = await startJob('--dirty-percent 20');
     const told: string[] = [];
     for (let i = 0; i < 10; i++) {
@@ -59,7 +59,7 @@ for (const strategy of ['post-copy', 'hybrid'] as const) {
 }
 
 test('agents and controller that are killed while memory comes: it comes all the same', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   for (const [node, service] of [
     ['n2', 'agent'],
     ['n3', 'agent'],
@@ -75,7 +75,7 @@ test('agents and controller that are killed while memory comes: it comes all the
 });
 
 test('a source that dies with pages is told at once: the container is lost, and its job fails', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const { job, id } = await inTheTail();
   const since = Date.now();
   await cluster().output('n2', ['kill', '-KILL', ...(await pids('n2', 'source'))]);
@@ -84,14 +84,14 @@ test('a source that dies with pages is told at once: the container is lost, and 
   t.true(Date.now() - since < 5000, `${Date.now() - since} ms`);
   t.regex(record.error?.message ?? '', /was lost on n3/);
   t.is(record.error?.code, 'E_LOST');
-  const end = await job.untilEnded(30_000);
+  const end = await job.untilEnded(90_000);
   t.is(end.state, 'FAILED', job.all);
   t.regex(job.stderr, /container \d+\.1 was lost on n3/);
   t.notRegex(job.all, /VERIFICATION/);
 });
 
 test('a link that is cut while memory comes: a short cut is waited for, a long one costs the container', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const short = await inTheTail();
   await cutLink(cluster().testbed.state, 'n2', 'n3');
   await sleep(3000);
@@ -102,7 +102,7 @@ test('a link that is cut while memory comes: a short cut is waited for, a long o
   await cutLink(cluster().testbed.state, 'n2', 'n3');
   try {
     t.is((await untilState(cluster(), long.id, ends)).state, 'lost');
-    t.is((await long.job.untilEnded(30_000)).state, 'FAILED');
+    t.is((await long.job.untilEnded(90_000)).state, 'FAILED');
     await until('the source has let go', async () => (await pids('n2', 'source')).length === 0);
   } finally {
     await healLink(cluster().testbed.state, 'n2', 'n3');
@@ -110,7 +110,7 @@ test('a link that is cut while memory comes: a short cut is waited for, a long o
 });
 
 test('the plan tells the risk, and PostCopy=never forbids it', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const job = await startJob();
   const plan = (...more: string[]) => cluster().rankshift(['plan', job.container(1), ...more]);
   const told = await plan('--strategy', 'post-copy');

@@ -19,7 +19,7 @@ for (const image of ['mpi', 'mpich']) {
       t.is(quiesce?.inside, 0);
       t.is((quiesce?.parked ?? 0) + (quiesce?.outside ?? 0), 2);
       const seen = job.lines(/progress/).length;
-      await job.untilPrinted(/progress/, seen + 1, 20_000);
+      await job.untilPrinted(/progress/, seen + 1, 90_000);
     }
     t.deepEqual(await job.finish(), endedVerified, job.all);
   });

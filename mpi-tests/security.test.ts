@@ -37,7 +37,7 @@ async function recorded(node: string, command: string): Promise<Envelope> {
 }
 
 async function stillRuns(job: Job): Promise<void> {
-  await job.untilPrinted(/progress/, job.lines(/progress/).length + 1, 10_000);
+  await job.untilPrinted(/progress/, job.lines(/progress/).length + 1, 90_000);
 }
 
 test('an agent refuses commands that are not signed with the key of the cluster', async (t) => {

@@ -116,7 +116,7 @@ test('a node that fails under a job: what the job had is removed everywhere', as
   await holdService(cluster(), 'n2', 'slurmd');
   try {
     await cluster().output('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=DOWN', 'Reason=test']);
-    t.is((await job.untilEnded(40_000)).state, 'NODE_FAIL');
+    t.is((await job.untilEnded(90_000)).state, 'NODE_FAIL');
     t.deepEqual(await untilNothingIsLeft(cluster()), []);
     t.deepEqual(await containers(cluster(), 'root'), []);
   } finally {

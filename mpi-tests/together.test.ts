@@ -54,7 +54,7 @@ test('all containers of a job change places at once, again and again, and CG is 
     for (const [at, { from }] of frozen.entries()) t.true(from >= (frozen[at - 1]?.to ?? 0), JSON.stringify(frozen));
     stalls.push(...records.map(({ result }) => Math.round((result?.stallMs ?? -1) - (result?.downtimeMs ?? 0))));
     t.deepEqual(await misplaced(cluster(), job.id, await places(job)), []);
-    await job.untilPrinted(/^iteration /, job.lines(/^iteration /).length + 2, 20_000);
+    await job.untilPrinted(/^iteration /, job.lines(/^iteration /).length + 2, 90_000);
   }
   t.log(`stall beyond the downtime, ms: ${stalls.join(' ')}`);
   t.deepEqual(await job.finish(), endedVerified, job.all);
@@ -82,7 +82,7 @@ test('of two that change places one is called off at its gate, while the control
   const arrived = await untilState(cluster(), goes.id, finals);
   t.is(arrived.state, 'completed', JSON.stringify(arrived.error));
   t.deepEqual([...(await places(job)).values()], ['n1', 'n1']);
-  await job.untilPrinted(/progress/, job.lines(/progress/).length + 2, 20_000);
+  await job.untilPrinted(/progress/, job.lines(/progress/).length + 2, 90_000);
   t.deepEqual(await misplaced(cluster(), job.id, await places(job)), []);
   t.deepEqual(await job.finish(), endedVerified, job.all);
 });

@@ -38,8 +38,8 @@ export interface StrikeOptions {
 
 export const defaultStrategy: Strategy = 'pre-copy';
 
-const finalMs = 60_000;
-const settledMs = 25_000;
+const finalMs = 120_000;
+const settledMs = 60_000;
 
 /** A testbed of three nodes with a job of two containers that verifies itself; its container 1 moves to and fro. */
 export class Lane {

@@ -17,7 +17,7 @@ export async function startSecondController(cluster: Cluster): Promise<{ end: ()
   const child = cluster.testbed.spawn('ctl', argv);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (said += String(chunk)));
-  await until('the second controller is ready', () => said.includes('controller ready'), { timeoutMs: 15_000 });
+  await until('the second controller is ready', () => said.includes('controller ready'), { timeoutMs: 60_000 });
   const end = async () => {
     // nsenter(1) stops with the command that it runs, and nothing but SIGKILL reaches it then.
     child.kill('SIGKILL');

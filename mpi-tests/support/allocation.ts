@@ -40,7 +40,7 @@ export async function jobField(cluster: Cluster, job: number, field: string): Pr
 }
 
 /** Until no shadow is left and all nodes are idle. */
-export async function untilNothingIsHeld(cluster: Cluster, timeoutMs = 20_000): Promise<void> {
+export async function untilNothingIsHeld(cluster: Cluster, timeoutMs = 90_000): Promise<void> {
   await until(
     'no shadow is left, all nodes are idle',
     async () => {

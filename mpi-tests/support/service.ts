@@ -68,7 +68,7 @@ export function setBreakpoint(cluster: Cluster, node: string, name: string): voi
 }
 
 /** Waits until a process stands at the breakpoint; its process id inside the node. */
-export async function untilHit(cluster: Cluster, node: string, name: string, timeoutMs = 30_000): Promise<number> {
+export async function untilHit(cluster: Cluster, node: string, name: string, timeoutMs = 90_000): Promise<number> {
   const path = file(cluster, node, `breakpoints/${name}.hit`);
   return await until(`${name} is reached on ${node}`, () => existsSync(path) && Number(readFileSync(path, 'utf8')), {
     timeoutMs,

@@ -44,7 +44,7 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
 }
 
 /** The epilog's clean-up and the sweep of an agent that was killed take some seconds. */
-const cleanUpMs = 25_000;
+const cleanUpMs = 60_000;
 
 /** What is left when the time is over; what was there before the test is not told. */
 export async function untilNothingIsLeft(
