@@ -87,7 +87,7 @@ test.serial('over a link with a round trip of 50 ms a solver goes on with right 
   const job = await started('cg S --seconds 3600', 'n1,n2', /./);
   await delayLinks('25ms');
   try {
-    const { result, plan } = await move(cluster(), job.container(1), { to: 'n3', strategy: 'pre-copy' });
+    const { result, plan } = await move(cluster(), job.container(1), { to: 'n1', strategy: 'pre-copy' });
     t.true((plan?.link?.roundTripMs ?? 0) >= 50, `${plan?.link?.roundTripMs} ms`);
     t.log(`downtime ${result?.downtimeMs} ms, ${result?.copy?.rounds.length} rounds`);
   } finally {
