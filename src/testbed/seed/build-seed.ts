@@ -63,6 +63,7 @@ export async function buildSeed(
     'usr/local/bin/rankshift': { content: rankshiftCommand(machines ? emulationFactor : 1), mode: 0o755 },
     'usr/local/sbin/supervise': script('supervise'),
     'usr/local/sbin/boot-node': script('boot-node'),
+    'usr/local/sbin/reboot-node': script('reboot-node'),
     'usr/local/sbin/vm-node': script('vm-node'),
     'etc/rankshift/rankshift.conf': {
       content: defaultConfigText({
