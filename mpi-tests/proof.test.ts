@@ -1,6 +1,7 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { thermo } from './lammps/thermo.ts';
 import { type Job, submitRun } from './support/job.ts';
 import { move } from './support/move.ts';
 import { repeatsOf } from './support/repeats.ts';
@@ -62,11 +63,3 @@ test('LAMMPS melt: every thermo line the same with two moves in mid-run', async 
   t.is(expected.length, 6000 / 20 + 1);
   t.deepEqual(thermo(moved.stdout), expected);
 });
-
-/** From `Step` to `Loop time`. */
-function thermo(text: string): string[] {
-  const lines = text.split('\n');
-  const from = lines.findIndex((line) => /^ +Step /.test(line));
-  const to = lines.findIndex((line) => line.startsWith('Loop time'));
-  return lines.slice(from + 1, to);
-}

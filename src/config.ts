@@ -105,6 +105,36 @@ const keys = {
     allowed: 'absolute paths, comma separated',
     about: 'shared file systems that every rank container sees',
   },
+  SlurmUser: {
+    schema: name,
+    fallback: 'slurm',
+    allowed: 'a user name',
+    about: "Slurm's own user, whose programs may empty nodes",
+  },
+  EvacuateOnDrain: {
+    schema: yesNo,
+    fallback: 'no',
+    allowed: 'yes or no',
+    about: 'empty nodes that are drained, fail or are to reboot in Slurm; rankshift slurm install says yes',
+  },
+  ReturnOnResume: {
+    schema: yesNo,
+    fallback: 'no',
+    allowed: 'yes or no',
+    about: 'bring back what left a node when it was drained, once it is back in service',
+  },
+  HoldDownMs: {
+    schema: milliseconds,
+    fallback: '60000',
+    allowed: 'milliseconds',
+    about: 'least time between two evacuations or returns that the state of one node starts',
+  },
+  NodeWatchMs: {
+    schema: milliseconds.refine((ms) => ms >= 500),
+    fallback: '5000',
+    allowed: 'milliseconds from 500',
+    about: 'how often the controller looks at the states of the nodes, besides what triggers tell it',
+  },
   Admins: {
     schema: list,
     fallback: 'root,slurm',

@@ -6,8 +6,13 @@ import { loadConfig } from '../config.ts';
 export function cancelCommand(): Command {
   return new Command('cancel')
     .description('call a migration off; possible until its commit, then the container runs on at its source')
-    .argument('<id>', 'number of the migration')
+    .argument('<id>', 'number of a migration, or an evacuation, return or set such as e3')
     .action(async (id: string) => {
+      if (id.startsWith('e')) {
+        const { before } = await new ApiClient(loadConfig()).post(`/v1/groups/${encodeURIComponent(id)}/cancel`, {});
+        console.log(`${id}: ${before === true ? 'is being called off already' : 'cancel requested'}`);
+        return;
+      }
       const { before } = await new ApiClient(loadConfig()).post(`/v1/migrations/${encodeURIComponent(id)}/cancel`, {});
       console.log(`migration ${id}: ${before === true ? 'is being called off already' : 'cancel requested'}`);
     });

@@ -7,6 +7,9 @@ import { reportError } from './errors.ts';
 const commands: Record<string, () => Promise<Command>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  evacuate: async () => (await import('./evacuate.ts')).evacuateCommand(),
+  return: async () => (await import('./evacuate.ts')).returnCommand(),
+  slurm: async () => (await import('./slurm.ts')).slurmCommand(),
   plan: async () => (await import('./plan.ts')).planCommand(),
   ps: async () => (await import('./ps.ts')).psCommand(),
   show: async () => (await import('./show.ts')).showCommand(),

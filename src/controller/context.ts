@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../config.ts';
+import type { GroupOrigin } from '../migration/group.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CommandSender } from './command-sender.ts';
 import type { ControllerMetrics } from './metrics.ts';
@@ -19,4 +20,6 @@ export interface ControllerContext {
   instance: string;
   /** Aborts when the controller is told to stop. */
   stopping: AbortSignal;
+  /** Looks at the states of the nodes at once, where these may start something. */
+  lookAtNodes?: (origin: GroupOrigin) => Promise<void>;
 }

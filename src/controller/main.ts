@@ -13,11 +13,13 @@ import { serveMetrics } from '../telemetry/serve-metrics.ts';
 import { checkRedis } from './check-redis.ts';
 import { CommandSender } from './command-sender.ts';
 import type { ControllerContext } from './context.ts';
+import { driveGroups } from './drive-groups.ts';
 import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
 import { ControllerMetrics } from './metrics.ts';
 import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
 import { watchAllocations } from './watch-allocations.ts';
+import { watchNodes } from './watch-nodes.ts';
 import { handleReport, watchRuns } from './watch-runs.ts';
 
 const closeMs = 3000;
@@ -54,6 +56,8 @@ export async function runController(): Promise<void> {
   );
   const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, attached, data));
   pickUpOrphans(context, underWay);
+  driveGroups(context);
+  context.lookAtNodes = watchNodes(context);
   watchRuns(context, attached);
   watchAllocations(context);
   const server = await serveApi({

@@ -1,23 +1,25 @@
-import type { Config } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress } from '../migration/commands.ts';
 import type { NodeFacts } from '../migration/plan.ts';
-import { nodeFacts as slurmNodeFacts } from '../slurm/facts.ts';
+import { slurmView } from '../slurm/view.ts';
 import { listContainers } from '../store/containers.ts';
+import { leavingNodes } from '../store/groups.ts';
 import { type Heartbeat, listNodes, readHeartbeat } from '../store/nodes.ts';
 import { reservedMemory } from '../store/reservations.ts';
 import type { ControllerContext } from './context.ts';
 
 /** Every node that Slurm or we know, as the plan sees it. What layers a target lacks is for the caller to find out. */
 export async function gatherNodes({ config, redis, log }: ControllerContext): Promise<NodeFacts[]> {
-  const [known, containers, slurm] = await Promise.all([
+  const [known, containers, answered, leaving] = await Promise.all([
     listNodes(redis),
     listContainers(redis),
-    slurmStates(config).catch((error: Error) => {
+    slurmView(config).catch((error: Error) => {
       log.warn({ error: error.message }, 'Slurm did not answer');
       return null;
     }),
+    leavingNodes(redis),
   ]);
+  const slurm = answered === null ? null : new Map(answered.map((node) => [node.name, node]));
   const heartbeats = new Map(known.map(({ name, heartbeat }) => [name, heartbeat]));
   const names = [...new Set([...heartbeats.keys(), ...(slurm?.keys() ?? [])])];
   const reserved = await Promise.all(names.map((name) => reservedMemory(redis, name)));
@@ -25,19 +27,15 @@ export async function gatherNodes({ config, redis, log }: ControllerContext): Pr
     const count = containers.filter(
       ({ owner, heading, state }) => (owner === name || heading === name) && state !== 'ended',
     ).length;
-    return describeNode(
-      name,
-      heartbeats.get(name) ?? null,
-      slurm?.get(name) ?? (slurm === null ? ['unknown'] : []),
-      count,
-      reserved[index] ?? 0,
-    );
+    const facts = slurm?.get(name);
+    const states = facts?.state ?? (slurm === null ? ['unknown'] : []);
+    return {
+      ...describeNode(name, heartbeats.get(name) ?? null, states, count, reserved[index] ?? 0),
+      leaving: leaving.get(name) ?? '',
+      cpusFree: facts === undefined ? null : facts.cpus - facts.allocatedCpus,
+      slurmCpus: facts?.cpus ?? null,
+    };
   });
-}
-
-async function slurmStates(config: Config): Promise<Map<string, string[]>> {
-  const nodes = await slurmNodeFacts(config);
-  return new Map(nodes.map((node) => [node.name, node.state]));
 }
 
 function describeNode(

@@ -88,11 +88,21 @@ export async function submitMigration(
       container: 'running on source',
     });
   }
+  const requestedBy = { uid: caller.uid, name: caller.name };
+  return queueMigration(context, requestedBy, container, request, notBefore);
+}
+
+/** Writes the record of a move and wakes a driver; everything else about it is the preflight's business. */
+export async function queueMigration(
+  context: ControllerContext,
+  requestedBy: MigrationRecord['requestedBy'],
+  { id, job, uid, user }: Pick<ContainerRecord, 'id' | 'job' | 'uid' | 'user'>,
+  request: MigrationRequest,
+  notBefore: { at: number; why: string } | null = null,
+): Promise<MigrationRecord> {
   const record = await createMigration(context.redis, {
-    container: container.id,
-    job: container.job,
-    requestedBy: { uid: caller.uid, name: caller.name },
-    owner: { uid: container.uid, name: container.user },
+    ...{ container: id, job, requestedBy },
+    owner: { uid, name: user },
     request,
   });
   if (notBefore !== null) {

@@ -11,6 +11,7 @@ import { type RunRecord, readRun } from '../store/runs.ts';
 import { type Caller, identifyCaller, requireOwner, visibleContainers } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
+import { groupRoutes } from './group-routes.ts';
 import { history, historyQuerySchema } from './history.ts';
 import { gatherNodes } from './node-facts.ts';
 import { checkPolicy, wishNotes } from './policy.ts';
@@ -131,6 +132,7 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
         policy: await checkPolicy(context, await caller(request), request.query.job ?? null),
       }),
     }),
+    ...groupRoutes(context, caller),
     ...runRoutes(context, credentials, attached, caller),
   ];
   return routes.map((one) => requireRedis(context, one));

@@ -9,6 +9,13 @@ export type GroupKind = z.infer<typeof groupKindSchema>;
 export const groupOriginSchema = z.enum(['command', 'trigger', 'reboot', 'watch']);
 export type GroupOrigin = z.infer<typeof groupOriginSchema>;
 
+/**
+ * `waiting` for its move, `moving`, then `moved` or `stays` (with reasons); `ended`: its job did; `cancelled` with the
+ * group; `lost`: it is no more, or nobody can know (docs/evacuation.md).
+ */
+export const memberStateSchema = z.enum(['waiting', 'moving', 'moved', 'stays', 'ended', 'cancelled', 'lost']);
+export type MemberState = z.infer<typeof memberStateSchema>;
+
 /** A container of a group, and how it goes: by a migration, or not at all, with the reasons. */
 export const groupMemberSchema = z.object({
   container: containerIdSchema,
@@ -21,6 +28,9 @@ export const groupMemberSchema = z.object({
   migration: migrationIdSchema.nullable(),
   /** Migrations queued so far. */
   tries: z.number().int().default(0),
+  state: memberStateSchema.default('waiting'),
+  /** Not before this time, where an earlier try failed. */
+  notBefore: z.number().default(0),
   /** Why it cannot go, or does not go now; empty where nothing forbids it. */
   reasons: z.array(reasonSchema).default([]),
 });
@@ -48,6 +58,8 @@ export const groupRecordSchema = z.object({
   cancelRequested: z.boolean(),
   /** What the group waits for, for people. */
   waitingFor: z.string().nullable().default(null),
+  /** When it was asked for; its containers are looked at and placed before the record is written. */
+  askedAt: z.number().optional(),
   createdAt: z.number(),
   endedAt: z.number().nullable(),
 });

@@ -46,6 +46,12 @@ export interface NodeFacts {
   cpus?: number;
   load?: number;
   memoryTotalBytes?: number;
+  /** The evacuation that empties it now; empty or absent: none. */
+  leaving?: string;
+  /** CPUs that Slurm has not given away; null or absent where that is not known. */
+  cpusFree?: number | null;
+  /** CPUs that the node has by Slurm's word. */
+  slurmCpus?: number | null;
 }
 
 export interface PlanInput {
@@ -178,6 +184,7 @@ export function targetReasons(source: NodeFacts, target: NodeFacts, memoryBytes:
     /^(drain|draining|drained|down|fail|failing|not_responding|reboot|powered_down|maint)/.test(state),
   );
   if (target.name === source.name) return reasons;
+  if ((target.leaving ?? '') !== '') add('target-leaving', `${target.name} is being emptied (${target.leaving})`);
   if (target.slurmStates.length === 0) add('target-not-in-slurm', `Slurm knows no node ${target.name}`);
   if (barred.length > 0) add('target-not-available', `${target.name} is ${barred.join(', ')} in Slurm`);
   if (!target.agentAlive) {

@@ -18,6 +18,8 @@ const remedies: Record<string, (names: { source: string; target: string }) => st
     `give the node back to Slurm (scontrol update NodeName=${target} State=RESUME), or ${anotherTarget}`,
   'target-allocation': ({ target }) =>
     `wait until Slurm has room on ${target} for the job (squeue -w ${target}), or ${anotherTarget}`,
+  'target-leaving': ({ target }) =>
+    `wait until ${target} is empty and back: rankshift show --groups; or ${anotherTarget}`,
   'target-agent-down': ({ target }) =>
     `start the agent on ${target} (systemctl status rankshift-agent), or ${anotherTarget}`,
   'target-criu': ({ target }) => `run rankshift doctor on ${target}, or ${anotherTarget}`,

@@ -13,7 +13,7 @@ const keptGroups = 1000;
 
 export type NewGroup = Pick<
   GroupRecord,
-  'kind' | 'nodes' | 'targets' | 'reason' | 'requestedBy' | 'origin' | 'members'
+  'kind' | 'nodes' | 'targets' | 'reason' | 'requestedBy' | 'origin' | 'members' | 'askedAt'
 >;
 
 /** Writes a new group, in the state active; its id is e1, e2, ... */
@@ -98,4 +98,10 @@ async function forgetOldest(redis: Redis): Promise<void> {
     .del(gone.map(key))
     .zrem(byTime, ...gone)
     .exec();
+}
+
+/** Node -> the evacuation that empties it now. */
+export async function leavingNodes(redis: Redis): Promise<Map<string, string>> {
+  const evacuations = (await listActiveGroups(redis)).filter(({ kind }) => kind === 'evacuation');
+  return new Map(evacuations.flatMap(({ id, nodes }) => nodes.map((node) => [node, id] as const)));
 }

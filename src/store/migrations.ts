@@ -82,6 +82,11 @@ export async function forgetActive(redis: Redis, id: string): Promise<void> {
   await redis.srem(activeKey, id);
 }
 
+/** Those of the ids that are still kept. */
+export async function readMigrations(redis: Redis, ids: string[]): Promise<MigrationRecord[]> {
+  return readMany(redis, ids);
+}
+
 async function readMany(redis: Redis, ids: string[]): Promise<MigrationRecord[]> {
   if (ids.length === 0) return [];
   const texts = await redis.mget(ids.map(key));

@@ -1,0 +1,156 @@
+import { RankshiftError } from '../errors.ts';
+import type { ContainerRecord } from '../migration/container.ts';
+import type { GroupMember, GroupRecord } from '../migration/group.ts';
+import { stepGroup, summaryOf } from '../migration/group-step.ts';
+import { listContainers } from '../store/containers.ts';
+import { changeGroup, listActiveGroups } from '../store/groups.ts';
+import { dropLease, renewLease } from '../store/leases.ts';
+import { forgetLeft, noteLeft } from '../store/left.ts';
+import { listActiveMigrations, readMigrations } from '../store/migrations.ts';
+import type { ControllerContext } from './context.ts';
+import { planGroup } from './plan-group.ts';
+import { termsOfMove } from './policy.ts';
+import { cancelMigration, queueMigration } from './requests.ts';
+
+const lookMs = 300;
+const leaseMs = 3000;
+const renewMs = 1000;
+
+/** Drives all groups that go on: one controller each, and whoever takes over comes to the same from the records. */
+export function driveGroups(context: ControllerContext): void {
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    look(context)
+      .catch((error: Error) => context.log.warn({ error: error.message }, 'driving groups'))
+      .finally(() => {
+        busy = false;
+      });
+  }, lookMs);
+  context.stopping.addEventListener('abort', () => clearInterval(timer));
+}
+
+async function look(context: ControllerContext): Promise<void> {
+  const groups = await listActiveGroups(context.redis);
+  await Promise.all(groups.map((group) => lookAt(context, group)));
+}
+
+async function lookAt(context: ControllerContext, group: GroupRecord): Promise<void> {
+  const name = `group-${group.id}`;
+  const renew = () => renewLease(context.redis, name, context.instance, leaseMs);
+  if (!(await renew())) return;
+  const timer = setInterval(() => void renew().catch(() => undefined), renewMs);
+  try {
+    await advance(context, group);
+  } catch (error) {
+    context.log.warn({ group: group.id, error: (error as Error).message }, 'a group was not driven; it is tried again');
+  } finally {
+    clearInterval(timer);
+    await dropLease(context.redis, name, context.instance);
+  }
+}
+
+/** One look: what the records say is written into the group, moves are begun or called off. */
+async function advance(context: ControllerContext, before: GroupRecord): Promise<void> {
+  const { redis, log } = context;
+  const [containers, active, known] = await Promise.all([
+    listContainers(redis),
+    listActiveMigrations(redis),
+    readMigrations(
+      redis,
+      before.members.flatMap(({ migration }) => migration ?? []),
+    ),
+  ]);
+  const facts = {
+    containers: new Map(containers.map((container) => [container.id, container])),
+    migrations: new Map([...active, ...known].map((migration) => [migration.id, migration])),
+    now: Date.now(),
+  };
+  const step = stepGroup(before, facts);
+  for (const id of step.cancel) {
+    await cancelMigration(context, { uid: 0, name: 'root', admin: true }, id).catch((error: unknown) => {
+      // Too late, which its record says next time.
+      if (RankshiftError.from(error).code !== 'E_REFUSED') throw error;
+    });
+  }
+  const begun = await begin(context, before, step.members, step.start, facts.containers);
+  for (const member of begun)
+    await noteMove(context, before, member, facts.containers.get(member.container)?.startedAt);
+  const ended = step.state !== 'active' && begun.every((member, index) => member.state === step.members[index]?.state);
+  const changed = ended || JSON.stringify(begun) !== JSON.stringify(before.members);
+  if (!changed) return;
+  const now = await changeGroup(redis, before.id, (group) => ({
+    ...group,
+    members: begun,
+    // Somebody may have called it off since.
+    ...(ended && group.cancelRequested === before.cancelRequested ? { state: step.state, endedAt: Date.now() } : {}),
+  }));
+  if (now.state !== 'active')
+    log.info({ group: now.id, state: now.state }, `${now.kind} ${now.id}: ${summaryOf(begun)}`);
+}
+
+/** Starts the moves of those that want one; what has no target any more is looked at again. */
+async function begin(
+  context: ControllerContext,
+  group: GroupRecord,
+  members: readonly GroupMember[],
+  start: readonly string[],
+  containers: ReadonlyMap<string, ContainerRecord>,
+): Promise<GroupMember[]> {
+  if (start.length === 0) return [...members];
+  const placed = new Map((await placeAnew(context, group, members, start)).map((member) => [member.container, member]));
+  return Promise.all(
+    members.map(async (member) => {
+      const next = placed.get(member.container) ?? member;
+      const container = containers.get(member.container);
+      if (!start.includes(member.container) || container === undefined || next.to === null || next.state === 'stays')
+        return next;
+      const request = { container: member.container, to: next.to, group: group.id };
+      const { notBefore } = await termsOfMove(context, container.job, request);
+      const { id } = await queueMigration(context, group.requestedBy, container, request, notBefore);
+      return { ...next, state: 'moving' as const, migration: id, tries: member.tries + 1, reasons: [] };
+    }),
+  );
+}
+
+/** Members without a target, or whose target refused: with the targets that they have now. */
+async function placeAnew(
+  context: ControllerContext,
+  group: GroupRecord,
+  members: readonly GroupMember[],
+  start: readonly string[],
+): Promise<GroupMember[]> {
+  const containers = new Map((await listContainers(context.redis)).map((container) => [container.id, container]));
+  const wanted = members.filter(({ container, to, tries }) => start.includes(container) && (to === null || tries > 0));
+  if (wanted.length === 0) return [];
+  const leavers = wanted.flatMap(({ container: id, to }) => {
+    const container = containers.get(id);
+    if (container === undefined) return [];
+    return { container, only: group.kind === 'return' && to !== null ? [to] : group.targets };
+  });
+  const placed = await planGroup(context, leavers, new Set(group.kind === 'return' ? [] : group.nodes));
+  return placed.flatMap((placement) => {
+    const member = wanted.find(({ container }) => container === placement.container);
+    if (member === undefined) return [];
+    const { state, reasons } = placement;
+    return { ...member, to: placement.to ?? member.to, state, reasons: reasons.length > 0 ? reasons : member.reasons };
+  });
+}
+
+/** What an evacuation took away a return brings back. */
+async function noteMove(
+  { redis }: ControllerContext,
+  group: GroupRecord,
+  member: GroupMember,
+  startedAt: number | undefined,
+): Promise<void> {
+  if (member.state !== 'moved' || startedAt === undefined) return;
+  const before = group.members.find(({ container }) => container === member.container);
+  if (before?.state === 'moved') return;
+  if (group.kind === 'evacuation') {
+    await noteLeft(redis, member.from, { container: member.container, group: group.id, at: Date.now(), startedAt });
+  } else if (group.kind === 'return' && member.to !== null) {
+    await forgetLeft(redis, member.to, member.container);
+  }
+}

@@ -1,0 +1,176 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { ContainerRecord } from './container.ts';
+import { type GroupRecord, groupRecordSchema } from './group.ts';
+import { stepGroup, summaryOf } from './group-step.ts';
+import { newMigration } from './machine.ts';
+import type { MigrationRecord, MigrationState } from './record.ts';
+
+function container(id: string, owner: string, fields: Partial<ContainerRecord> = {}): ContainerRecord {
+  return {
+    ...{ id, job: Number(id.split('.')[0]), index: 0, uid: 1000, user: 'alice', image: 'mpi', state: 'running', owner },
+    ...{ epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: 0 },
+    ...fields,
+  };
+}
+
+function group(fields: Partial<GroupRecord> = {}): GroupRecord {
+  return groupRecordSchema.parse({
+    ...{ version: 1, revision: 0, id: 'e1', kind: 'evacuation', state: 'active', nodes: ['n2'], targets: [] },
+    ...{ reason: '', requestedBy: { uid: 0, name: 'root' }, origin: 'command', members: [], cancelRequested: false },
+    ...{ createdAt: 0, endedAt: null },
+    ...fields,
+  });
+}
+
+function migration(
+  id: string,
+  of: string,
+  state: MigrationState,
+  fields: Partial<MigrationRecord> = {},
+): MigrationRecord {
+  const request = { container: of, group: 'e1' };
+  const fresh = newMigration({ id, container: of, job: 1, requestedBy: { uid: 0, name: 'root' }, request }, 0);
+  return { ...fresh, state, ...fields };
+}
+
+function facts(containers: ContainerRecord[], migrations: MigrationRecord[] = [], now = 1000) {
+  return {
+    containers: new Map(containers.map((one) => [one.id, one])),
+    migrations: new Map(migrations.map((one) => [one.id, one])),
+    now,
+  };
+}
+
+const member = { container: '1.0', job: 1, from: 'n2', to: 'n3', migration: null };
+const members = (fields: object = {}) => [{ ...member, ...fields }] as GroupRecord['members'];
+
+test('what is on the node joins, one that starts waits, and an empty node is done', (t) => {
+  const {
+    start,
+    members: all,
+    state,
+  } = stepGroup(
+    group(),
+    facts([container('1.0', 'n2'), container('2.0', 'n2', { state: 'starting' }), container('3.0', 'n3')]),
+  );
+  t.deepEqual(start, ['1.0']);
+  t.deepEqual(
+    all.map(({ container: id, state: how }) => [id, how]),
+    [
+      ['1.0', 'waiting'],
+      ['2.0', 'waiting'],
+    ],
+  );
+  t.is(state, 'active');
+  t.is(stepGroup(group(), facts([])).state, 'completed');
+});
+
+test('a move that a dead driver queued is taken for its own, not made again', (t) => {
+  const step = stepGroup(
+    group({ members: members() }),
+    facts([container('1.0', 'n2')], [migration('7', '1.0', 'queued')]),
+  );
+  t.deepEqual(step.start, []);
+  t.like(step.members[0], { migration: '7', state: 'moving' });
+});
+
+test('what fails for a passing reason is tried again, three times, later each time; other reasons keep it', (t) => {
+  const failed = migration('7', '1.0', 'rolled-back', { error: { code: 'E_LINK', message: 'cut' } });
+  const at = (tries: number) =>
+    stepGroup(group({ members: members({ migration: '7', tries }) }), facts([container('1.0', 'n2')], [failed]))
+      .members[0];
+  t.like(at(1), { state: 'waiting', migration: null, notBefore: 3000 });
+  t.like(at(2), { state: 'waiting', notBefore: 5000 });
+  t.like(at(3), { state: 'stays' });
+  const gpu = { ...failed, state: 'refused' as const, error: { code: 'E_REFUSED', message: 'a GPU' } };
+  const step = stepGroup(
+    group({ members: members({ migration: '7', tries: 1 }) }),
+    facts([container('1.0', 'n2')], [gpu]),
+  );
+  t.like(step.members[0], { state: 'stays', reasons: [{ code: 'E_REFUSED', message: 'a GPU' }] });
+  t.is(step.state, 'incomplete');
+  t.is(summaryOf(step.members), '0 of 1 moved, 1 stays');
+});
+
+test('called off: what has not begun does not, what has is called off, what is past its commit goes on', (t) => {
+  const off = group({
+    cancelRequested: true,
+    members: [
+      ...members(),
+      ...members({ container: '2.0', migration: '7' }),
+      ...members({ container: '3.0', migration: '8' }),
+    ],
+  });
+  const seen = facts(
+    ['1.0', '2.0', '3.0'].map((id) => container(id, 'n2')),
+    [migration('7', '2.0', 'copying'), migration('8', '3.0', 'finishing')],
+  );
+  const step = stepGroup(off, seen);
+  t.deepEqual(step.cancel, ['7']);
+  t.deepEqual(
+    step.members.map(({ state }) => state),
+    ['cancelled', 'moving', 'moving'],
+  );
+});
+
+test('a job that ends takes its containers out; one that somebody else moved has left', (t) => {
+  t.like(stepGroup(group({ members: members() }), facts([])).members[0], { state: 'ended' });
+  t.like(stepGroup(group({ members: members() }), facts([container('1.0', 'n9')])).members[0], {
+    state: 'moved',
+    to: 'n9',
+  });
+});
+
+test('whatever the records say, what is settled stays so, nothing is moved twice, and all settled is the end', (t) => {
+  const states = fc.constantFrom<MigrationState>(
+    'queued',
+    'copying',
+    'finishing',
+    'completed',
+    'refused',
+    'rolled-back',
+    'cancelled',
+    'lost',
+  );
+  const one = fc.record({ owner: fc.constantFrom('n2', 'n3', 'gone'), state: fc.option(states), tries: fc.nat(3) });
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(one, { minLength: 3, maxLength: 3 }), { maxLength: 12 }),
+      fc.boolean(),
+      (looks, off) => {
+        let now = group({ cancelRequested: off });
+        for (const [turn, look] of looks.entries()) {
+          const ids = look.map((_, index) => `${index + 1}.0`);
+          const containers = look.flatMap(({ owner }, index) =>
+            owner === 'gone' ? [] : [container(ids[index] ?? '', owner)],
+          );
+          const migrations = look.flatMap(({ state }, index) =>
+            state === null ? [] : [migration(String(index + 1), ids[index] ?? '', state)],
+          );
+          const step = stepGroup(now, facts(containers, migrations, turn * 10_000));
+          for (const id of step.start) {
+            const found = step.members.find((candidate) => candidate.container === id);
+            if (found?.migration !== null || found.state !== 'waiting') throw new Error(`${id} moves already`);
+            if (
+              migrations.some(
+                (other) => other.container === id && ['queued', 'copying', 'finishing'].includes(other.state),
+              )
+            )
+              throw new Error(`a second move of ${id}`);
+            if (off) throw new Error('a new move of what was called off');
+          }
+          for (const before of now.members.filter(({ state }) =>
+            ['moved', 'stays', 'ended', 'cancelled', 'lost'].includes(state),
+          )) {
+            if (!step.members.includes(before)) throw new Error(`${before.container} was settled`);
+          }
+          const open = step.members.some(({ state }) => state === 'waiting' || state === 'moving');
+          if (open !== (step.state === 'active')) throw new Error(`${step.state} with ${summaryOf(step.members)}`);
+          now = { ...now, members: step.members };
+        }
+      },
+    ),
+  );
+  t.pass();
+});

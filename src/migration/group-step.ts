@@ -1,0 +1,149 @@
+import type { ContainerRecord } from './container.ts';
+import type { GroupMember, GroupRecord, GroupState } from './group.ts';
+import { isCancellable, isFinal } from './machine.ts';
+import type { MigrationRecord } from './record.ts';
+
+/** What the records say when a group is looked at. */
+export interface GroupFacts {
+  containers: ReadonlyMap<string, ContainerRecord>;
+  /** Migrations of the members, by id; one that was forgotten is missing. */
+  migrations: ReadonlyMap<string, MigrationRecord>;
+  now: number;
+}
+
+export interface GroupStep {
+  members: GroupMember[];
+  /** Members that want a migration now. */
+  start: string[];
+  /** Migrations that are to be called off. */
+  cancel: string[];
+  state: GroupState;
+}
+
+/** A container whose move failed for a reason that may pass is tried so often, each time after a longer pause. */
+const mostTries = 3;
+const pauseMs = 2000;
+
+const settled = ['moved', 'stays', 'ended', 'cancelled', 'lost'];
+
+/**
+ * One look at a group: how each member stands, which want a move, what is to be called off, and whether it is over. Pure
+ * and without memory of its own: whoever drives the group next comes to the same. Containers that start on a node while
+ * it is being emptied join; one that somebody else moves away has left as well.
+ */
+export function stepGroup(group: GroupRecord, facts: GroupFacts): GroupStep {
+  const start: string[] = [];
+  const cancel: string[] = [];
+  const begun = new Map(
+    [...facts.migrations.values()]
+      .filter(({ request, state }) => request.group === group.id && !isFinal(state))
+      .map(({ container, id }) => [container, id]),
+  );
+  const members = [...group.members, ...newcomers(group, facts)].map((member) => {
+    if (settled.includes(member.state)) return member;
+    // Its record was written, and whoever did so died before it could say so here.
+    const adopted = member.migration ?? begun.get(member.container) ?? null;
+    const next = stepMember(group, { ...member, migration: adopted }, facts, cancel);
+    if (next.state === 'waiting' && next.migration === null && facts.now >= next.notBefore && ready(next, facts)) {
+      start.push(next.container);
+    }
+    return next;
+  });
+  return { members, start, cancel, state: stateOf(group, members) };
+}
+
+function newcomers(group: GroupRecord, { containers }: GroupFacts): GroupMember[] {
+  if (group.kind !== 'evacuation' || group.cancelRequested) return [];
+  const known = new Set(group.members.map(({ container }) => container));
+  return [...containers.values()]
+    .filter(({ id, owner, state }) => group.nodes.includes(owner) && state !== 'ended' && !known.has(id))
+    .map(({ id, job, owner }) => ({
+      ...{ container: id, job, from: owner, to: null, migration: null, tries: 0 },
+      ...{ state: 'waiting', notBefore: 0, reasons: [] },
+    }));
+}
+
+function ready({ container }: GroupMember, { containers }: GroupFacts): boolean {
+  const record = containers.get(container);
+  return record?.state === 'running' && record.migration === '';
+}
+
+function stepMember(group: GroupRecord, member: GroupMember, facts: GroupFacts, cancel: string[]): GroupMember {
+  const container = facts.containers.get(member.container);
+  const migration = member.migration === null ? undefined : facts.migrations.get(member.migration);
+  if (migration !== undefined && !isFinal(migration.state)) {
+    if (group.cancelRequested && !migration.cancelRequested && isCancellable(migration.state))
+      cancel.push(migration.id);
+    return { ...member, state: 'moving', to: migration.target ?? member.to };
+  }
+  if (container === undefined || container.state === 'ended') {
+    return migration?.state === 'lost' ? { ...member, state: 'lost' } : { ...member, state: 'ended' };
+  }
+  if (arrived(group, member, container)) return { ...member, state: 'moved', to: container.owner, reasons: [] };
+  if (migration !== undefined) return afterMigration(group, member, migration, facts.now);
+  if (group.cancelRequested) return { ...member, state: 'cancelled' };
+  return { ...member, state: 'waiting', migration: null };
+}
+
+function arrived(group: GroupRecord, member: GroupMember, { owner }: ContainerRecord): boolean {
+  return group.kind === 'evacuation' ? !group.nodes.includes(owner) : owner === member.to;
+}
+
+/** A migration that ended and left the container where it was. */
+function afterMigration(group: GroupRecord, member: GroupMember, migration: MigrationRecord, now: number): GroupMember {
+  const message = migration.error?.message ?? migration.state;
+  const reasons =
+    migration.state === 'refused' && (migration.plan?.reasons.length ?? 0) > 0
+      ? (migration.plan?.reasons ?? [])
+      : [{ code: migration.error?.code ?? migration.state, message }];
+  if (migration.state === 'lost') return { ...member, state: 'lost', reasons };
+  if (migration.state === 'cancelled' || migration.cancelRequested) {
+    if (group.cancelRequested) return { ...member, state: 'cancelled' };
+    return {
+      ...member,
+      state: 'stays',
+      reasons: [{ code: 'cancelled', message: `migration ${migration.id} was called off` }],
+    };
+  }
+  if (migration.state === 'needs-operator') {
+    const action = `rankshift resolve ${migration.id}`;
+    return { ...member, state: 'stays', reasons: [{ code: 'needs-operator', message: `${message} (${action})` }] };
+  }
+  if (group.cancelRequested) return { ...member, state: 'cancelled' };
+  if (member.tries >= mostTries || !mayPass(migration)) return { ...member, state: 'stays', reasons };
+  const notBefore = now + pauseMs * 2 ** (member.tries - 1);
+  return { ...member, state: 'waiting', migration: null, notBefore, reasons };
+}
+
+const passing = ['E_LINK', 'E_AGENT', 'E_TIMEOUT', 'E_TARGET_FULL', 'E_BUSY', 'E_SLURM', 'E_REDIS', 'E_STALE'];
+
+/** Whether another try, perhaps with another target, may succeed. */
+function mayPass({ state, error, plan }: MigrationRecord): boolean {
+  if (error?.retryable === true || passing.includes(error?.code ?? '')) return true;
+  const reasons = plan?.reasons ?? [];
+  return (
+    state === 'refused' &&
+    reasons.length > 0 &&
+    reasons.every(({ code }) => /^(target-|source-agent|link$|no-target)/.test(code))
+  );
+}
+
+function stateOf(group: GroupRecord, members: readonly GroupMember[]): GroupState {
+  if (members.some(({ state }) => !settled.includes(state))) return 'active';
+  if (members.some(({ state }) => state === 'lost' || state === 'stays')) {
+    return group.cancelRequested ? 'cancelled' : 'incomplete';
+  }
+  return members.some(({ state }) => state === 'cancelled') || (group.cancelRequested && members.length === 0)
+    ? 'cancelled'
+    : 'completed';
+}
+
+/** Counts of a group's members, for people: `3 of 4 moved, 1 stays`. */
+export function summaryOf(members: readonly GroupMember[]): string {
+  const count = (state: GroupMember['state']) => members.filter((member) => member.state === state).length;
+  const rest = (['moving', 'waiting', 'stays', 'ended', 'cancelled', 'lost'] as const)
+    .map((state) => [count(state), state] as const)
+    .filter(([number]) => number > 0)
+    .map(([number, state]) => `, ${number} ${state === 'stays' && number > 1 ? 'stay' : state}`);
+  return `${count('moved')} of ${members.length} moved${rest.join('')}`;
+}
