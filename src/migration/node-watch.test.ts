@@ -36,6 +36,9 @@ test('a node that is back gets what left it before, once, and only where that is
   t.is(watchNode({ ...second.watch, group: 'e2' }, back, rules, 1e9).action, null);
   // An evacuation of a node that was never drained is not undone.
   t.is(watchNode(first.watch, look({ leftAt: [110_000] }), rules, 1e9).action, null);
+  const never = watchNode(null, back, rules, 100_000);
+  t.is(never.action, null);
+  t.is(watchNode(never.watch, back, rules, 1e9).action, null);
 });
 
 test('down with containers and without its agent: told once, nothing is started', (t) => {

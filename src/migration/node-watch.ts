@@ -7,7 +7,7 @@ export type NodePhase = z.infer<typeof nodePhaseSchema>;
 /** What is remembered of a node between two looks. */
 export const nodeWatchSchema = z.object({
   phase: nodePhaseSchema,
-  /** When it was first seen in this phase. */
+  /** When it was first seen in this phase; 0 where it was never seen in another than in service. */
   since: z.number(),
   /** When its state last started something. */
   actedAt: z.number().nullable(),
@@ -62,6 +62,8 @@ export function watchNode(
 ): { watch: NodeWatch; action: WatchAction } {
   const phase = phaseOf(look.states) ?? before?.phase ?? 'in service';
   const first = { phase, since: now, actedAt: null, group: null, told: false };
+  // A node that is in service when it is first seen has not come back: nothing returns to it by itself.
+  if (before === null && phase === 'in service') first.since = 0;
   const watch: NodeWatch =
     before === null ? first : before.phase === phase ? before : { ...first, actedAt: before.actedAt };
   const quietMs = watch.actedAt === null ? Number.POSITIVE_INFINITY : now - watch.actedAt;
