@@ -262,6 +262,18 @@ const keys = {
     allowed: 'yes or no',
     about: 'send the upper directory while the ranks run, and in the freeze what was changed since',
   },
+  Shell: {
+    schema: yesNo,
+    fallback: 'yes',
+    allowed: 'yes or no',
+    about: 'rankshift shell: users may open shells in their rank containers',
+  },
+  ShellWaitMs: {
+    schema: milliseconds,
+    fallback: '600000',
+    allowed: 'milliseconds',
+    about: 'longest wait of a move for shells that were opened with --on-move wait; then it closes them',
+  },
   Wake: {
     schema: yesNo,
     fallback: 'yes',

@@ -100,6 +100,11 @@ function preloadOf({ shim, imageEnvironment }: ContainerFacts): string | null {
   return [`${ownDirectory}/${shimFile}`, ...(ofImage ? [ofImage] : [])].join(':');
 }
 
+/** What a program that is started later finds, as the container's own do; nothing secret is in it. */
+export function containerEnvironmentOf(context: AgentContext, facts: ContainerFacts): Record<string, string> {
+  return specOf(context, facts).env;
+}
+
 function specOf({ config, launchKey }: AgentContext, facts: ContainerFacts): ContainerSpec {
   const { job, index, uid, gid, user, home, groups, image, ranksPerContainer, containers, program, workDir } = facts;
   const hosts = Array.from({ length: containers }, (_, other) => {

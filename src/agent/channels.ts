@@ -18,6 +18,7 @@ import { receivePages } from './receive-pages.ts';
 import { receiveUpper } from './receive-upper.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { serveImage, serveLayer } from './serve-layer.ts';
+import { serveShell } from './serve-shell.ts';
 import { switchTarget } from './switch-target.ts';
 import { checkPeer, newTargetSession, type TargetSession } from './target-sessions.ts';
 
@@ -52,6 +53,10 @@ export class ChannelServer {
             throw new RankshiftError('E_NOT_PERMITTED', 'output is for the controller');
           await channel.send({ op: 'ready' });
           return await serveOutput(this.#context, channel, opening.container);
+        case 'shell':
+          if (channel.peer !== controllerName)
+            throw new RankshiftError('E_NOT_PERMITTED', 'a shell is for the controller');
+          return await serveShell(this.#context, channel, opening);
         case 'repoint':
           return await this.#repoint(channel, opening.envelope);
         case 'switch':

@@ -42,6 +42,7 @@ export const handlers: Handlers = {
     return { cores: await confineContainer(context, local.facts, slurmJob) };
   },
   inspect: (context, { container, target }) => inspect(context, container, target),
+  shells: async ({ shells }, { container }) => ({ shells: shells.of(container) }),
   probe: (context, { layers }) => probe(context, layers),
   distances: async (context, { to }) => ({ roundTripMs: await distances(context, to) }),
   fetch: (context, order, envelope) => fetchLayers(context, order, envelope),

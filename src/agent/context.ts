@@ -5,6 +5,7 @@ import type { Credentials } from '../channel/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { AgentMetrics } from './metrics.ts';
+import type { OpenShells } from './shells.ts';
 
 /** What every part of the agent works with. */
 export interface AgentContext {
@@ -25,6 +26,8 @@ export interface AgentContext {
   metrics: AgentMetrics;
   /** Switches that this process conducts now, by migration: what is in here is not for recovery to touch. */
   operations: Map<string, Promise<unknown>>;
+  /** Shells that are open in containers here. */
+  shells: OpenShells;
   /** Aborts when the agent is told to stop. */
   stopping: AbortSignal;
 }

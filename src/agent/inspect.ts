@@ -1,5 +1,5 @@
+import { ownProcessesOf } from '../container/cgroup.ts';
 import { inspectProcesses } from '../container/inspect.ts';
-import { processesOf } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, InspectResult } from '../migration/commands.ts';
 import { samplePacking } from '../pages/sample-packing.ts';
@@ -24,7 +24,8 @@ export async function inspect(
   const local = await readLocalContainer(config, container);
   if (local === null) throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
   const handle = await describeLocal(context, local.facts);
-  const pids = await processesOf(handle.cgroup);
+  // Without those of shells, which do not move.
+  const pids = await ownProcessesOf(handle.cgroup);
   const [[found, writes, packings], upperBytes, link] = await Promise.all([
     inspectionTurn(context, container, async (mayTrack) => {
       const looked = await inspectProcesses(pids);
@@ -50,6 +51,7 @@ export async function inspect(
     processes: pids.length,
     reasons: found.reasons.map(({ code, message }) => ({ code, message })),
     link: link instanceof Error ? null : link,
+    shells: context.shells.of(container),
     linkError: link instanceof Error ? link.message : null,
   };
 }

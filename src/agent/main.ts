@@ -20,6 +20,7 @@ import type { AgentContext } from './context.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { AgentMetrics } from './metrics.ts';
 import { recover } from './recover.ts';
+import { OpenShells } from './shells.ts';
 import { watchContainers } from './watch-containers.ts';
 
 const closeMs = 3000;
@@ -49,6 +50,7 @@ export async function runAgent(): Promise<void> {
     reports: openQueue(reportQueue, address, log),
     metrics: new AgentMetrics(config),
     operations: new Map(),
+    shells: new OpenShells(),
     stopping: stopping.signal,
   };
   const channels = new ChannelServer(context);

@@ -9,6 +9,7 @@ import {
   timelineEntrySchema,
   verifiedSchema,
 } from '../migration/record.ts';
+import { shellStartSchema } from '../migration/shell.ts';
 
 /** A number of nanoseconds as text: JSON has no bigint. */
 const nanoseconds = z.string().regex(/^-?\d{1,20}$/);
@@ -35,6 +36,13 @@ export const openingSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('refresh'), job: z.number().int().min(1) }),
   /** Controller only: what the container wrote. */
   z.strictObject({ op: z.literal('output'), container: containerIdSchema }),
+  /** Controller only: a program for a person, who is the container's user or an administrator. */
+  z.strictObject({
+    op: z.literal('shell'),
+    container: containerIdSchema,
+    by: z.string().max(64),
+    start: shellStartSchema,
+  }),
 ]);
 export type Opening = z.infer<typeof openingSchema>;
 

@@ -7,6 +7,7 @@ import { listOrphans } from './orphans.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { removeContainer } from './remove-container.ts';
 import { resolve } from './resolve.ts';
+import { killLeftShells } from './shells.ts';
 
 const firstPauseMs = 500;
 const longestPauseMs = 15_000;
@@ -23,6 +24,8 @@ export async function recover(context: AgentContext): Promise<void> {
   const orphans = await listOrphans(config, keep, new Set(roles.map((role) => role.migration)));
   for (const container of orphans.containers) await removeContainer(context, container);
   for (const migration of orphans.migrations) await unmountMigration(config, migration);
+  // Whoever was at them went with the agent.
+  for (const { facts } of locals) await killLeftShells(facts);
   const removed = [...orphans.containers, ...orphans.migrations, ...(await removeLeftovers(keep))];
   if (removed.length > 0) log.warn({ removed }, 'leftovers removed');
   for (const { migration, role } of roles) {

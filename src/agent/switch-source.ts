@@ -78,6 +78,11 @@ export async function switchSource(
     postCopy: mayLeavePages(order.strategy),
     clock: null,
   });
+  // Before anything looks at its processes: they are no children of PID 1, and could not be dumped.
+  await context.shells.close(local.facts, `${container} moves to ${target}`).catch(async (error: unknown) => {
+    await unmountMigration(config, migration);
+    throw error;
+  });
   await mountMigration(config, migration, order.memoryBytes * imageFactor + metadataBytes);
   const answer = await openSwitch(redis, { container, migration, epoch, source, target });
   if (answer !== 'open') {

@@ -18,6 +18,7 @@ export type Decode = (credential: string) => Promise<MungeIdentity>;
 export async function authenticate(
   request: IncomingMessage,
   decode: Decode,
+  { body: expected = true }: { body?: boolean } = {},
 ): Promise<{ identity: Identity; body: Buffer }> {
   const [scheme, credential] = (request.headers.authorization ?? '').split(' ');
   const nonce = request.headers[nonceHeader];
@@ -25,7 +26,7 @@ export async function authenticate(
     throw new RankshiftError('E_BAD_CREDENTIAL', 'the request carries no munge credential');
   }
   const { uid, gid, payload } = await decode(credential);
-  const body = await readBody(request);
+  const body = expected ? await readBody(request) : Buffer.alloc(0);
   if (payload !== credentialPayload(request.method ?? '', request.url ?? '', body, nonce)) {
     throw new RankshiftError('E_BAD_CREDENTIAL', 'the munge credential was made for another request');
   }

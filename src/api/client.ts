@@ -11,6 +11,7 @@ import { RankshiftError } from '../errors.ts';
 import { mungeEncode } from '../slurm/munge.ts';
 import { type ControllerAddress, connectionError } from './connection-error.ts';
 import { authorizationScheme, credentialPayload, nonceHeader } from './credential-payload.ts';
+import { Lines, linesProtocol } from './lines.ts';
 
 const answerSchema = z.looseObject({ schema: z.number() });
 const lineSchema = z.object({ schema: z.number(), data: z.unknown().optional(), error: z.unknown().optional() });
@@ -77,6 +78,14 @@ export class ApiClient {
     }
   }
 
+  /** A conversation: its lines, once the controller has agreed to it. */
+  async converse(path: string, options: AskOptions = {}): Promise<Lines> {
+    const upgraded = Promise.withResolvers<Lines>();
+    const response = await this.#send('GET', path, undefined, options, upgraded.resolve);
+    if (response === null) return await upgraded.promise;
+    throw await this.#refusal(response);
+  }
+
   /** The lines of an answer; a stream that is cut off throws, so that it cannot pass for one that ended. */
   async *#lines(response: IncomingMessage): AsyncGenerator<string, void, undefined> {
     let held = '';
@@ -102,13 +111,28 @@ export class ApiClient {
     });
   }
 
-  async #send(method: string, path: string, value: unknown, options: AskOptions): Promise<IncomingMessage> {
+  async #send(method: string, path: string, value: unknown, options: AskOptions): Promise<IncomingMessage>;
+  /** Null where the connection was upgraded. */
+  async #send(
+    method: string,
+    path: string,
+    value: unknown,
+    options: AskOptions,
+    upgraded: (lines: Lines) => void,
+  ): Promise<IncomingMessage | null>;
+  async #send(
+    method: string,
+    path: string,
+    value: unknown,
+    options: AskOptions,
+    upgraded?: (lines: Lines) => void,
+  ): Promise<IncomingMessage | null> {
     const body = value === undefined ? '' : JSON.stringify(value);
     const nonce = randomBytes(16).toString('hex');
     const credential = await this.#encode(credentialPayload(method, path, body, nonce));
     const { controllerHost: host, controllerPort: port } = this.#config;
     const { timeoutMs = 60_000, signal } = options;
-    const answered = Promise.withResolvers<IncomingMessage>();
+    const answered = Promise.withResolvers<IncomingMessage | null>();
     const request = httpsRequest(
       {
         host,
@@ -125,12 +149,18 @@ export class ApiClient {
           [nonceHeader]: nonce,
           'content-length': Buffer.byteLength(body),
           ...(body === '' ? {} : { 'content-type': 'application/json' }),
+          ...(upgraded === undefined ? {} : { connection: 'Upgrade', upgrade: linesProtocol }),
         },
         ...(signal === undefined ? {} : { signal }),
       },
       answered.resolve,
     );
     request.on('error', answered.reject);
+    if (upgraded !== undefined)
+      request.once('upgrade', (_response, stream, head) => {
+        upgraded(new Lines(stream, head));
+        answered.resolve(null);
+      });
     request.end(body);
     const late = new RankshiftError('E_SERVICE', `the controller did not answer within ${timeoutMs} ms`);
     const timer = setTimeout(() => request.destroy(late), timeoutMs);

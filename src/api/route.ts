@@ -82,7 +82,8 @@ export function findRoute(routes: readonly Route[], method: string, path: string
   });
 }
 
-function matchPath(pattern: string[], parts: string[]): Record<string, string> | undefined {
+/** The `:name` parts of a path that is like the pattern; undefined where it is not. */
+export function matchPath(pattern: string[], parts: string[]): Record<string, string> | undefined {
   if (pattern.length !== parts.length) return undefined;
   const params: Record<string, string> = {};
   for (const [index, expected] of pattern.entries()) {

@@ -11,6 +11,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { answerError, answerJson, answerStream } from './answer.ts';
 import { authenticate, type Decode } from './authenticate.ts';
 import { findRoute, type Route } from './route.ts';
+import { answerUpgrade, type Conversation } from './upgrade.ts';
 
 export interface ApiOptions {
   /** @defaultValue all addresses */
@@ -20,6 +21,8 @@ export interface ApiOptions {
   /** The controller's own. */
   credentials: Credentials;
   routes: readonly Route[];
+  /** What is spoken in both directions. @defaultValue none */
+  conversations?: readonly Conversation[];
   decode: Decode;
   log: Logger;
 }
@@ -42,6 +45,11 @@ export async function serveApi(options: ApiOptions): Promise<ApiServer> {
   const limits = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 1000, handshakeTimeout: 10_000 };
   const server = createServer({ ...tlsOptions(credentials), ...limits, noDelay: true }, (request, response) => {
     void answer(request, response, options);
+  });
+  server.on('upgrade', (request, stream, head) => {
+    const { conversations = [], decode } = options;
+    const toError = (error: unknown) => publicError(error, log, { method: 'GET', url: request.url });
+    void answerUpgrade(request, stream, head, { conversations, decode }, toError);
   });
   server.maxConnections = mostConnections;
   server.on('tlsClientError', (error) => log.debug({ reason: error.message }, 'API: TLS handshake failed'));

@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<Command>> = {
   ps: async () => (await import('./ps.ts')).psCommand(),
   show: async () => (await import('./show.ts')).showCommand(),
   history: async () => (await import('./history.ts')).historyCommand(),
+  shell: async () => (await import('./shell.ts')).shellCommand(),
   nodes: async () => (await import('./nodes.ts')).nodesCommand(),
   top: async () => (await import('./top.ts')).topCommand(),
   cancel: async () => (await import('./cancel.ts')).cancelCommand(),

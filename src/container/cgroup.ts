@@ -79,13 +79,18 @@ export async function removeCgroup(cgroupDir: string): Promise<void> {
 
 /** Ids of all processes of a cgroup and of those below it. An absent cgroup has none. */
 export async function processesOf(cgroupDir: string): Promise<number[]> {
-  const text = await readFile(join(cgroupDir, 'cgroup.procs'), 'utf8').catch(() => '');
-  const own = text.split('\n').filter((line) => line !== '');
+  const own = await ownProcessesOf(cgroupDir);
   const entries = await readdir(cgroupDir, { withFileTypes: true }).catch(() => []);
   const below = await Promise.all(
     entries.filter((entry) => entry.isDirectory()).map((entry) => processesOf(join(cgroupDir, entry.name))),
   );
-  return [...own.map(Number), ...below.flat()];
+  return [...own, ...below.flat()];
+}
+
+/** The same without those below it. */
+export async function ownProcessesOf(cgroupDir: string): Promise<number[]> {
+  const text = await readFile(join(cgroupDir, 'cgroup.procs'), 'utf8').catch(() => '');
+  return text.split('\n').flatMap((line) => (line === '' ? [] : [Number(line)]));
 }
 
 async function write(cgroupDir: string, file: string, value: string): Promise<void> {

@@ -20,6 +20,7 @@ import { preflight } from './preflight.ts';
 import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
+import { untilShellsEnd } from './until-shells-end.ts';
 import { untilTurn } from './until-turn.ts';
 import { settleSoon } from './watch-allocations.ts';
 import { whileWanted } from './while-wanted.ts';
@@ -80,6 +81,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   await untilTurn(context, start, waiting(apply));
   if (await postponed(context, start, apply)) return;
   await lockContainer(context.redis, start.container, id);
+  await untilShellsEnd(context, start, waiting(apply));
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
   await apply({ type: 'preflight-started', at: Date.now(), ...source });

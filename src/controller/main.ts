@@ -18,6 +18,7 @@ import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
 import { ControllerMetrics } from './metrics.ts';
 import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
+import { shellConversation } from './shell.ts';
 import { watchAllocations } from './watch-allocations.ts';
 import { watchNodes } from './watch-nodes.ts';
 import { handleReport, watchRuns } from './watch-runs.ts';
@@ -64,6 +65,7 @@ export async function runController(): Promise<void> {
     port: config.controllerPort,
     credentials,
     routes: apiRoutes(context, credentials, attached),
+    conversations: [shellConversation(context, credentials)],
     decode: mungeDecode,
     log,
   });

@@ -3,6 +3,7 @@ import { type InspectResult, inspectResultSchema } from '../migration/commands.t
 import type { ContainerRecord } from '../migration/container.ts';
 import { chooseTarget, type NodeFacts, planMove } from '../migration/plan.ts';
 import type { MigrationRequest, Plan } from '../migration/record.ts';
+import type { OpenShell } from '../migration/shell.ts';
 import { patiently } from '../patience.ts';
 import { readContainer } from '../store/containers.ts';
 import { readCostSamples } from '../store/costs.ts';
@@ -69,6 +70,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   if (measured?.linkError != null) {
     plan.reasons.push({ code: 'link', message: `${source.name} cannot reach ${probed?.name}: ${measured.linkError}` });
   }
+  plan.warnings.push(...(measured?.shells ?? []).map((shell) => shellWarning(container.id, shell)));
   plan.reasons.unshift(...terms.reasons);
   if (terms.notBefore !== null) plan.warnings.push(`it waits for ${terms.notBefore.why}`);
   const { bandwidth } = terms.limits;
@@ -78,6 +80,11 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     inspection: measured,
     request: { ...request, ...(bandwidth === undefined ? {} : { bandwidth }) },
   };
+}
+
+function shellWarning(container: string, { user, onMove }: OpenShell): string {
+  const what = onMove === 'close' ? 'the move closes it' : 'the move waits for its end';
+  return `a shell of ${user} is open in ${container}: ${what}`;
 }
 
 /** @throws RankshiftError E_UNKNOWN_NODE naming those that are known. */

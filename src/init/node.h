@@ -10,6 +10,7 @@ int timens(int argc, char **argv);
 int drain(int argc, char **argv);
 int progress(int argc, char **argv);
 int clocks(int argc, char **argv);
+int enter_container(int argc, char **argv);
 
 /* Enters a network namespace by the path of its file; fails with exit code 1. */
 void enter_network_namespace(const char *path);

@@ -10,6 +10,7 @@ import {
   strategySchema,
   switchResultSchema,
 } from './record.ts';
+import { openShellSchema } from './shell.ts';
 import { packingsSchema, wireSchema } from './wire.ts';
 
 /** Where an agent listens for channels. */
@@ -134,6 +135,7 @@ export const commandSchemas = {
   /** To the processors that Slurm gave a job on this node: the container's own, or the one that holds the node for it. */
   confine: z.strictObject({ container: containerIdSchema, slurmJob: z.number().int().min(1) }),
   inspect: z.strictObject({ container: containerIdSchema, target: agentAddressSchema.nullable() }),
+  shells: z.strictObject({ container: containerIdSchema }),
   probe: z.strictObject({ layers: z.array(z.string()).max(127) }),
   distances: z.strictObject({ to: z.array(agentAddressSchema).max(64) }),
   fetch: fetchOrderSchema,
@@ -167,9 +169,13 @@ export const inspectResultSchema = z.object({
   processes: z.number(),
   reasons: z.array(reasonSchema),
   link: linkFactsSchema.nullable(),
+  /** Shells that are open in it. */
+  shells: z.array(openShellSchema).default([]),
   linkError: z.string().nullable(),
 });
 export type InspectResult = z.infer<typeof inspectResultSchema>;
+
+export const shellsResultSchema = z.object({ shells: z.array(openShellSchema) });
 
 /** `alive`: its PID 1 ran until now, or nothing of it was here. */
 export const teardownResultSchema = z.object({ alive: z.boolean() });

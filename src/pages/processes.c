@@ -95,7 +95,8 @@ int each_process(const char *cgroup, void (*found)(const struct process *process
 	if (directory == NULL)
 		return -1;
 	for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+		/* Shells (src/agent/shells.ts) do not move: nothing of them is looked at. */
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || strncmp(entry->d_name, "shell-", 6) == 0)
 			continue;
 		snprintf(path, sizeof path, "%s/%s", cgroup, entry->d_name);
 		if (each_process(path, found, context) < 0 && errno != ENOENT && errno != ENODEV) {
