@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { Cluster } from '../mpi-tests/support/cluster.ts';
 import { endJobs } from '../mpi-tests/support/job.ts';
 import { bringUp, takeDown } from '../src/testbed/index.ts';
+import { balanceCost } from './balance-cost.ts';
 import type { Benchmark, BenchmarkOptions, ComputingBenchmark } from './benchmark.ts';
 import { clock } from './clock.ts';
 import { criuPreCopy } from './criu-pre-copy.ts';
@@ -34,6 +35,7 @@ const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   idle,
   memory,
   planner,
+  'balance-cost': balanceCost,
 };
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(14)}${about}`);
 

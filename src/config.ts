@@ -262,6 +262,42 @@ const keys = {
     allowed: 'yes or no',
     about: 'send the upper directory while the ranks run, and in the freeze what was changed since',
   },
+  BalanceMode: {
+    schema: z.enum(['off', 'dry-run', 'on']),
+    fallback: 'off',
+    allowed: 'off, dry-run or on',
+    about: 'move containers that are held up by what else runs on their node; dry-run: only say what would be done',
+  },
+  BalanceThreshold: {
+    schema: z.coerce.number().min(0.05).max(0.95),
+    fallback: '0.25',
+    allowed: '0.05-0.95',
+    about: 'share of the time for which a container must be held up',
+  },
+  BalanceHoldMs: {
+    schema: milliseconds,
+    fallback: '30000',
+    allowed: 'milliseconds',
+    about: 'for how long it must be held up before it is moved',
+  },
+  BalanceMargin: {
+    schema: z.coerce.number().min(1.05).max(10),
+    fallback: '1.2',
+    allowed: '1.05-10',
+    about: 'how many times as fast the job must be predicted to become',
+  },
+  BalanceCooldownMs: {
+    schema: milliseconds,
+    fallback: '600000',
+    allowed: 'milliseconds',
+    about: 'how long a container stays after a move, whoever asked for that',
+  },
+  BalanceMovesPerHour: {
+    schema: z.coerce.number().int().min(0).max(10_000),
+    fallback: '6',
+    allowed: '0-10000',
+    about: 'most moves of the balancer in an hour, on the whole cluster',
+  },
   Shell: {
     schema: yesNo,
     fallback: 'yes',

@@ -7,6 +7,7 @@ import { probePages } from '../pages/probe-pages.ts';
 import { type Heartbeat, heartbeatMs, writeHeartbeat } from '../store/nodes.ts';
 import { cpuFeatures } from '../topology/cpu.ts';
 import type { AgentContext } from './context.ts';
+import { LoadMeter } from './load.ts';
 import { pagesProgramOf } from './local-handle.ts';
 
 /** Says every second that this agent lives, and how its node does. CRIU's self-test runs once, at the start. */
@@ -35,8 +36,10 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
       log.error({ error: error.message }, 'CRIU self-test');
     },
   );
+  const load = new LoadMeter(context);
   const beat = async () => {
     const { address, node: name } = context;
+    const balance = await load.look().catch(() => null);
     const facts = await nodeFigures(config.stateDir);
     await writeHeartbeat(context.redis, {
       name,
@@ -46,6 +49,7 @@ export async function startHeartbeat(context: AgentContext): Promise<void> {
       at: Date.now(),
       kernel: release(),
       ...facts,
+      balance,
       pages,
       softDirty,
       criu,

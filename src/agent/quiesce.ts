@@ -65,6 +65,18 @@ export async function releaseRanks(rootfs: string): Promise<void> {
   }
 }
 
+/** Share of a container's ranks that are inside of MPI calls now; null where they do not say. */
+export async function shareInMpi(rootfs: string): Promise<number | null> {
+  const page = await openPage(rootfs);
+  if (page === null) return null;
+  try {
+    const ranks = (await readPage(page))?.ranks ?? [];
+    return ranks.length === 0 ? null : ranks.filter(({ inside }) => inside > 0).length / ranks.length;
+  } finally {
+    await page.close();
+  }
+}
+
 /** The file is the user's: no link is followed, and nothing but a plain file is touched. */
 async function openPage(rootfs: string): Promise<FileHandle | null> {
   const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;

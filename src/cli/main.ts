@@ -14,6 +14,8 @@ const commands: Record<string, () => Promise<Command>> = {
   ps: async () => (await import('./ps.ts')).psCommand(),
   show: async () => (await import('./show.ts')).showCommand(),
   history: async () => (await import('./history.ts')).historyCommand(),
+  balance: async () => (await import('./balance.ts')).balanceCommand(),
+  decisions: async () => (await import('./decisions.ts')).decisionsCommand(),
   shell: async () => (await import('./shell.ts')).shellCommand(),
   nodes: async () => (await import('./nodes.ts')).nodesCommand(),
   top: async () => (await import('./top.ts')).topCommand(),

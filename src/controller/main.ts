@@ -10,6 +10,7 @@ import { connectRedis, redisAddress } from '../store/connection.ts';
 import { closeWithin, migrationQueue, openQueue, openWorker, reportQueue } from '../store/queues.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { serveMetrics } from '../telemetry/serve-metrics.ts';
+import { watchBalance } from './balance.ts';
 import { checkRedis } from './check-redis.ts';
 import { CommandSender } from './command-sender.ts';
 import type { ControllerContext } from './context.ts';
@@ -61,6 +62,7 @@ export async function runController(): Promise<void> {
   context.lookAtNodes = watchNodes(context);
   watchRuns(context, attached);
   watchAllocations(context);
+  watchBalance(context);
   const server = await serveApi({
     port: config.controllerPort,
     credentials,

@@ -9,6 +9,7 @@ import { listMigrations, readMigration } from '../store/migrations.ts';
 import { readProgress } from '../store/progress.ts';
 import { type RunRecord, readRun } from '../store/runs.ts';
 import { type Caller, identifyCaller, requireOwner, visibleContainers } from './authorize.ts';
+import { balanceRoutes } from './balance-routes.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
 import { groupRoutes } from './group-routes.ts';
@@ -133,6 +134,7 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
       }),
     }),
     ...groupRoutes(context, caller),
+    ...balanceRoutes(context, caller),
     ...runRoutes(context, credentials, attached, caller),
   ];
   return routes.map((one) => requireRedis(context, one));

@@ -21,20 +21,24 @@ export async function readContainer(redis: Redis, id: string): Promise<Container
 }
 
 export async function listContainers(redis: Redis): Promise<ContainerRecord[]> {
-  const ids = await redis.smembers(all);
+  const records = await readContainers(redis, await redis.smembers(all));
+  return records.sort((a, b) => a.job - b.job || a.index - b.index);
+}
+
+/** Those of these that there are. */
+export async function readContainers(redis: Redis, ids: readonly string[]): Promise<ContainerRecord[]> {
   const pipeline = redis.pipeline();
   for (const id of ids) pipeline.hgetall(key(id));
   const rows = (await pipeline.exec()) ?? [];
-  const records = rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
-  return records.sort((a, b) => a.job - b.job || a.index - b.index);
+  return rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
 }
 
 /** The containers of one job. */
 export async function listJobContainers(redis: Redis, job: number, count: number): Promise<ContainerRecord[]> {
-  const pipeline = redis.pipeline();
-  for (let index = 0; index < count; index++) pipeline.hgetall(key(containerId(job, index)));
-  const rows = (await pipeline.exec()) ?? [];
-  return rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
+  return await readContainers(
+    redis,
+    Array.from({ length: count }, (_, index) => containerId(job, index)),
+  );
 }
 
 export async function setContainerState(redis: Redis, id: string, state: ContainerRecord['state']): Promise<void> {

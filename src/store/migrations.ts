@@ -42,9 +42,22 @@ const pageOfRecords = 200;
 
 /** All that were asked for until then, oldest first, a page at a time. */
 export async function* migrationsUntil(redis: Redis, untilMs: number): AsyncGenerator<MigrationRecord> {
-  const ids = await redis.zrangebyscore(byTime, '-inf', untilMs);
+  yield* inPages(redis, await redis.zrangebyscore(byTime, '-inf', untilMs));
+}
+
+/** All that were asked for since then, oldest first, a page at a time. */
+export async function* migrationsSince(redis: Redis, sinceMs: number): AsyncGenerator<MigrationRecord> {
+  yield* inPages(redis, await redis.zrangebyscore(byTime, sinceMs, '+inf'));
+}
+
+async function* inPages(redis: Redis, ids: string[]): AsyncGenerator<MigrationRecord> {
   for (let at = 0; at < ids.length; at += pageOfRecords)
     yield* await readMany(redis, ids.slice(at, at + pageOfRecords));
+}
+
+/** How many have not come to their end. */
+export async function countActiveMigrations(redis: Redis): Promise<number> {
+  return await redis.scard(activeKey);
 }
 
 /** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */

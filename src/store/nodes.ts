@@ -4,6 +4,26 @@ import { nodeNameSchema } from '../migration/record.ts';
 import { patiently } from '../patience.ts';
 import { keyPrefix } from './connection.ts';
 
+/**
+ * What balancing goes by: averages over some ten seconds. Shares are of the time, 0 to 1, processors of use; each
+ * container takes some 40 bytes, and no more than a bound of them are told.
+ */
+export const nodeLoadSchema = z.object({
+  /** Processors in use by everything. */
+  used: z.number(),
+  /** Somebody waited for a processor (PSI, some). */
+  pressure: z.number(),
+  /** Tasks that run or could. */
+  runQueue: z.number(),
+  /** Taken by a hypervisor. */
+  steal: z.number(),
+  /** Memory pressure (PSI, some). */
+  memory: z.number(),
+  /** Container -> processors in use, share held up, share throttled by its own limit, share of its ranks inside of MPI. */
+  containers: z.record(z.string(), z.tuple([z.number(), z.number(), z.number(), z.number().nullable()])),
+});
+export type NodeLoad = z.infer<typeof nodeLoadSchema>;
+
 /** What an agent says of its node every second. Gone from Redis when the agent is silent for `heartbeatTtlMs`. */
 export const heartbeatSchema = z.object({
   name: nodeNameSchema,
@@ -18,6 +38,8 @@ export const heartbeatSchema = z.object({
   stateDirFreeBytes: z.number(),
   cpus: z.number().int(),
   load: z.number(),
+  /** Null until it was measured. */
+  balance: nodeLoadSchema.nullable().default(null),
   /** Live pre-copy and lazy population work here; else why not. */
   pages: z.object({ ok: z.boolean(), reason: z.string() }).default({ ok: false, reason: 'not probed' }),
   /** CRIU can write memory in rounds here (soft-dirty). */
@@ -26,6 +48,12 @@ export const heartbeatSchema = z.object({
   cpuFlags: z.array(z.string()),
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
+
+/** What balancing needs of a heartbeat: of a thousand nodes, every few seconds. */
+const loadSchema = heartbeatSchema
+  .pick({ name: true, cpus: true, balance: true })
+  .extend({ criu: z.object({ ok: z.boolean() }) });
+export type MeasuredNode = z.infer<typeof loadSchema> & { balance: NodeLoad };
 
 export const heartbeatMs = 1000;
 export const heartbeatTtlMs = patiently(4000);
@@ -51,6 +79,16 @@ export async function listNodes(redis: Redis): Promise<{ name: string; heartbeat
   if (names.length === 0) return [];
   const texts = await redis.mget(names.map(key));
   return names.map((name, index) => ({ name, heartbeat: parse(texts[index] ?? null) }));
+}
+
+/** The nodes that live and say how loaded they are. */
+export async function listLoads(redis: Redis): Promise<MeasuredNode[]> {
+  const names = await redis.smembers(all);
+  if (names.length === 0) return [];
+  return (await redis.mget(names.map(key))).flatMap((text) => {
+    const { data } = loadSchema.safeParse(text === null ? null : JSON.parse(text));
+    return data?.balance ? [{ ...data, balance: data.balance }] : [];
+  });
 }
 
 function parse(text: string | null): Heartbeat | null {
