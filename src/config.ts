@@ -206,6 +206,12 @@ const keys = {
     allowed: 'milliseconds',
     about: 'longest wait for send queues to empty',
   },
+  MovesAtOnce: {
+    schema: z.coerce.number().int().min(1).max(10_000),
+    fallback: '64',
+    allowed: '1-10000',
+    about: 'moves that one controller drives at a time; the others wait in the queue',
+  },
   AgentPatienceMs: {
     schema: milliseconds,
     fallback: '600000',

@@ -7,8 +7,8 @@ import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import { serializedErrorSchema } from '../migration/record.ts';
 import { connectRedis, type RedisAddress } from '../store/connection.ts';
-import { readHeartbeat } from '../store/nodes.ts';
-import { nodeQueue, openQueue, readResult, resultChannel } from '../store/queues.ts';
+import { type Agent, readAgent } from '../store/nodes.ts';
+import { connectQueues, nodeQueue, openQueue, readResult, resultChannel } from '../store/queues.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 const answerSchema = z.union([
@@ -41,7 +41,10 @@ export class CommandSender {
   readonly #key: KeyObject;
   readonly #log: Logger;
   readonly #queues = new Map<string, Queue>();
+  /** One for the queues of all nodes, of which there may be thousands. */
+  readonly #queueConnection: Redis;
   readonly #waiting = new Map<string, () => void>();
+  readonly #agents = new Map<string, { agent: Promise<Agent | null>; at: number }>();
   readonly #subscriber: Redis;
   readonly instance = randomUUID();
 
@@ -51,6 +54,7 @@ export class CommandSender {
     this.#key = key;
     this.#log = log;
     this.#subscriber = connectRedis(address, log);
+    this.#queueConnection = connectQueues(address, log);
     this.#subscriber.on('message', (_channel: string, id: string) => this.#waiting.get(id)?.());
     void this.#subscriber.subscribe(resultChannel(this.instance));
   }
@@ -71,7 +75,7 @@ export class CommandSender {
     const { timeoutMs = 30_000, container, epoch, migration } = options;
     const deadline = Date.now() + timeoutMs;
     for (;;) {
-      const before = await readHeartbeat(this.#redis, node);
+      const before = await readAgent(this.#redis, node);
       if (before === null)
         throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
       const id = randomUUID();
@@ -127,14 +131,23 @@ export class CommandSender {
             retryable: true,
           });
         }
-        await Promise.race([announced, new Promise<void>((resolve) => setTimeout(resolve, livenessMs))]);
-        const now = await readHeartbeat(this.#redis, node);
+        if (await within(announced, livenessMs)) continue;
+        const now = await this.#agentOf(node);
         // What the earlier start had not taken from the queue, the new one drops, and says so.
         if (now !== null && now.instance !== instance) restartedAt ??= Date.now();
       }
     } finally {
       this.#waiting.delete(id);
     }
+  }
+
+  /** Which start of an agent reports, read once for all commands that wait for its answers. */
+  #agentOf(node: string): Promise<Agent | null> {
+    const last = this.#agents.get(node);
+    if (last !== undefined && performance.now() - last.at < livenessMs / 2) return last.agent;
+    const agent = readAgent(this.#redis, node);
+    this.#agents.set(node, { agent, at: performance.now() });
+    return agent;
   }
 
   async #read(id: string): Promise<unknown> {
@@ -144,7 +157,7 @@ export class CommandSender {
   #queue(node: string): Queue {
     const known = this.#queues.get(node);
     if (known !== undefined) return known;
-    const queue = openQueue(nodeQueue(node), this.#address, this.#log);
+    const queue = openQueue(nodeQueue(node), this.#address, this.#log, this.#queueConnection);
     this.#queues.set(node, queue);
     return queue;
   }
@@ -152,5 +165,15 @@ export class CommandSender {
   async close(): Promise<void> {
     this.#subscriber.disconnect();
     await Promise.allSettled([...this.#queues.values()].map((queue) => queue.close()));
+    this.#queueConnection.disconnect();
   }
+}
+
+/** True where it comes before the time is over. */
+async function within(wanted: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  return await Promise.race([wanted.then(() => true), late]).finally(() => clearTimeout(timer));
 }

@@ -18,17 +18,19 @@ const renewMs = 1000;
 
 /** Drives all groups that go on: one controller each, and whoever takes over comes to the same from the records. */
 export function driveGroups(context: ControllerContext): void {
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    look(context)
-      .catch((error: Error) => context.log.warn({ error: error.message }, 'driving groups'))
-      .finally(() => {
-        busy = false;
-      });
-  }, lookMs);
-  context.stopping.addEventListener('abort', () => clearInterval(timer));
+  let timer: NodeJS.Timeout;
+  const later = (ms: number) => {
+    if (context.stopping.aborted) return;
+    timer = setTimeout(() => {
+      const started = performance.now();
+      look(context)
+        .catch((error: Error) => context.log.warn({ error: error.message }, 'driving groups'))
+        // On a large cluster a look takes its time: a fifth of it at most is for looks.
+        .finally(() => later(Math.max(lookMs, 4 * (performance.now() - started))));
+    }, ms);
+  };
+  later(lookMs);
+  context.stopping.addEventListener('abort', () => clearTimeout(timer));
 }
 
 async function look(context: ControllerContext): Promise<void> {

@@ -43,7 +43,7 @@ export function pickUpOrphans(context: ControllerContext, driving: Set<string>):
     // Under another policy a window may be open.
     const looksAtAll = policy !== context.policy.version;
     policy = context.policy.version;
-    for (const record of await listActiveMigrations(context.redis)) {
+    for (const record of await listActiveMigrations(context.redis, driving)) {
       const { id } = record;
       if (!driving.has(id) && (looksAtAll || !isPostponed(record, Date.now()))) driveOnce(context, driving, id);
     }

@@ -6,7 +6,7 @@ import { type MigrationRecord, type SwitchResult, switchResultSchema, unmeasured
 import { remedyOf } from '../migration/remedies.ts';
 import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
 import { breakpoint } from '../process/breakpoint.ts';
-import { listContainers, lockContainer, unlockContainer } from '../store/containers.ts';
+import { lockContainer, readContainer, unlockContainer } from '../store/containers.ts';
 import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts';
 import { freeMemory } from '../store/reservations.ts';
 import { type Apply, waiting } from './apply.ts';
@@ -39,7 +39,7 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
   let record = await readMigration(context.redis, id);
   const apply = async (event: MigrationEvent) => {
     const before = record.state;
-    record = await applyEvent(context.redis, id, event, driver);
+    record = await applyEvent(context.redis, id, event, driver, record);
     if (record.state === before) return;
     context.log.info({ migration: id, state: record.state }, `migration ${id}: ${record.state}`);
     context.metrics.observe(record);
@@ -68,7 +68,7 @@ async function clearUp(context: ControllerContext, record: MigrationRecord): Pro
   const { redis } = context;
   await unlockContainer(redis, record.container, record.id);
   if (record.target !== null) await freeMemory(redis, record.target, record.id);
-  await forgetActive(redis, record.id);
+  await forgetActive(redis, record);
   // What was held for a move that did not take place goes back; of one that did, all is settled (finish-move.ts).
   if (record.state !== 'completed' && record.target !== null) void settleSoon(context, record.job);
   return record;
@@ -261,7 +261,7 @@ async function cancelled(
 }
 
 async function sourceOf({ redis }: ControllerContext, id: string): Promise<{ source: string; epoch: number }> {
-  const container = (await listContainers(redis)).find((record) => record.id === id);
-  if (container === undefined) throw new RankshiftError('E_JOB_ENDED', `container ${id} has ended`);
+  const container = await readContainer(redis, id);
+  if (container === null) throw new RankshiftError('E_JOB_ENDED', `container ${id} has ended`);
   return { source: container.owner, epoch: container.epoch };
 }

@@ -3,7 +3,7 @@ import type { NodeFacts } from '../migration/plan.ts';
 import type { MissingLayer, Plan } from '../migration/record.ts';
 import { patiently } from '../patience.ts';
 import type { ControllerContext } from './context.ts';
-import { agentAddress } from './node-facts.ts';
+import { agentAddress, gatherNodes } from './node-facts.ts';
 
 /** Nodes that are asked for layers: the source, and so many others at most. */
 const mostAsked = 15;
@@ -15,11 +15,11 @@ export async function locateLayers(
   context: ControllerContext,
   target: NodeFacts,
   sourceName: string,
-  nodes: readonly NodeFacts[],
   layers: string[],
 ): Promise<Pick<NodeFacts, 'missingLayers' | 'storeFreeBytes'>> {
   const { missingLayers: missing, storeFreeBytes } = await probe(context, target.name, layers);
   if (missing.length === 0) return { missingLayers: [], storeFreeBytes };
+  const nodes = await gatherNodes(context);
   const others = nodes.filter(({ name, agentAlive }) => agentAlive && name !== target.name && name !== sourceName);
   const asked = [sourceName, ...others.map(({ name }) => name).slice(0, mostAsked)];
   const answers = await Promise.all(asked.map((name) => probe(context, name, missing).catch(() => null)));

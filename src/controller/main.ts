@@ -25,8 +25,6 @@ import { watchNodes } from './watch-nodes.ts';
 import { handleReport, watchRuns } from './watch-runs.ts';
 
 const closeMs = 3000;
-/** Moves driven at a time by one controller; each is mostly waiting. */
-const driving = 64;
 
 /** The service on the management node. Ends on SIGTERM; what it drives is picked up by its successor. */
 export async function runController(): Promise<void> {
@@ -53,7 +51,7 @@ export async function runController(): Promise<void> {
   await context.policy.watch(stopping.signal);
   const underWay = new Set<string>();
   const attached = new Set<number>();
-  const worker = openWorker(migrationQueue, address, log, driving, (data) =>
+  const worker = openWorker(migrationQueue, address, log, config.movesAtOnce, (data) =>
     driveOnce(context, underWay, (data as { id: string }).id),
   );
   const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, attached, data));

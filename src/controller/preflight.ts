@@ -9,7 +9,7 @@ import { readContainer } from '../store/containers.ts';
 import { readCostSamples } from '../store/costs.ts';
 import type { ControllerContext } from './context.ts';
 import { locateLayers } from './locate-layers.ts';
-import { agentAddress, gatherNodes } from './node-facts.ts';
+import { agentAddress, gatherNamed, gatherNodes } from './node-facts.ts';
 import { allocationOutlook } from './plan-allocation.ts';
 import { termsOfMove } from './policy.ts';
 
@@ -29,9 +29,11 @@ export interface Preflight {
 export async function preflight(context: ControllerContext, request: MigrationRequest): Promise<Preflight> {
   const container = await readContainer(context.redis, request.container);
   if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);
-  const [nodes, terms] = await Promise.all([gatherNodes(context), termsOfMove(context, container.job, request)]);
-  const source = findNode(nodes, container.owner);
-  const requested = request.to === undefined ? null : findNode(nodes, request.to);
+  // All nodes only where one of them has to be chosen.
+  const looks = request.to === undefined ? gatherNodes(context) : gatherNamed(context, [container.owner, request.to]);
+  const [nodes, terms] = await Promise.all([looks, termsOfMove(context, container.job, request)]);
+  const source = await findNode(context, nodes, container.owner);
+  const requested = request.to === undefined ? null : await findNode(context, nodes, request.to);
   // With a target that was asked for one look is enough; else its memory must be known before one can be chosen.
   const asked = requested?.agentAlive === true && requested.name !== source.name ? requested.name : null;
   const [first, outlook] = await Promise.all([
@@ -41,7 +43,7 @@ export async function preflight(context: ControllerContext, request: MigrationRe
   const memoryBytes = first?.memoryBytes ?? 0;
   const target = requested ?? chooseTarget(source, nodes, memoryBytes, outlook.full);
   const probed =
-    target === null || target.name === source.name ? target : await probe(context, target, source.name, nodes, first);
+    target === null || target.name === source.name ? target : await probe(context, target, source.name, first);
   const measured =
     asked === null && probed?.agentAlive === true && probed.name !== source.name && first !== null
       ? ((await inspect(context, container, probed.name)) ?? first)
@@ -88,15 +90,15 @@ function shellWarning(container: string, { user, onMove }: OpenShell): string {
 }
 
 /** @throws RankshiftError E_UNKNOWN_NODE naming those that are known. */
-export function findNode(nodes: NodeFacts[], name: string): NodeFacts {
+export async function findNode(
+  context: ControllerContext,
+  nodes: readonly NodeFacts[],
+  name: string,
+): Promise<NodeFacts> {
   const node = nodes.find((candidate) => candidate.name === name);
-  if (node === undefined) {
-    throw new RankshiftError(
-      'E_UNKNOWN_NODE',
-      `there is no node ${name}; known are ${nodes.map((known) => known.name).join(', ')}`,
-    );
-  }
-  return node;
+  if (node !== undefined) return node;
+  const known = (await gatherNodes(context)).map((candidate) => candidate.name);
+  throw new RankshiftError('E_UNKNOWN_NODE', `there is no node ${name}; known are ${known.join(', ')}`);
 }
 
 async function inspect(
@@ -122,12 +124,11 @@ async function probe(
   context: ControllerContext,
   target: NodeFacts,
   source: string,
-  nodes: readonly NodeFacts[],
   inspection: InspectResult | null,
 ): Promise<NodeFacts> {
   if (!target.agentAlive || inspection === null) return target;
   try {
-    return { ...target, ...(await locateLayers(context, target, source, nodes, inspection.facts.layers)) };
+    return { ...target, ...(await locateLayers(context, target, source, inspection.facts.layers)) };
   } catch (error) {
     context.log.warn({ node: target.name, error: (error as Error).message }, 'probe failed');
     return { ...target, agentAlive: false };

@@ -3,11 +3,12 @@ import { type ContainerRecord, parseContainerId } from '../migration/container.t
 import { isCancellable, isFinal } from '../migration/machine.ts';
 import type { MigrationRecord, MigrationRequest, Plan } from '../migration/record.ts';
 import { remedyOf } from '../migration/remedies.ts';
-import { abortSwitch, listContainers } from '../store/containers.ts';
+import { abortSwitch, readContainer } from '../store/containers.ts';
 import { applyEvent, createMigration, readMigration } from '../store/migrations.ts';
 import { type Caller, requireOwner } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
-import { gatherNodes } from './node-facts.ts';
+import { gatherNamed } from './node-facts.ts';
+import { containersOfJob } from './places.ts';
 import { requireTerms } from './policy.ts';
 import { findNode, preflight } from './preflight.ts';
 
@@ -19,7 +20,7 @@ export async function findContainer(
 ): Promise<ContainerRecord> {
   const parsed = parseContainerId(text);
   if (parsed === null) throw new RankshiftError('E_BAD_INPUT', `not JOB or JOB.CONTAINER: ${text}`);
-  const ofJob = (await listContainers(context.redis)).filter((container) => container.job === parsed.job);
+  const ofJob = await containersOfJob(context, parsed.job);
   if (ofJob.length === 0)
     throw new RankshiftError('E_UNKNOWN_JOB', `there is no job ${parsed.job} with rank containers`);
   const first = ofJob[0];
@@ -81,7 +82,7 @@ export async function submitMigration(
       container: 'running on source',
     });
   // Said at once, for it is a slip of the pen; everything else about the target is the plan's business.
-  if (request.to !== undefined) findNode(await gatherNodes(context), request.to);
+  if (request.to !== undefined) await findNode(context, await gatherNamed(context, [request.to]), request.to);
   if (request.to === container.owner) {
     throw new RankshiftError('E_REFUSED', `${container.id} runs on ${request.to} already`, {
       action: remedyOf([{ code: 'target-is-source', message: '' }], container.owner, null),
@@ -177,6 +178,6 @@ export async function requireMigrationOwner(
   record: MigrationRecord,
 ): Promise<void> {
   if (caller.admin || record.requestedBy.uid === caller.uid || record.owner?.uid === caller.uid) return;
-  const container = (await listContainers(context.redis)).find(({ id }) => id === record.container);
+  const container = await readContainer(context.redis, record.container);
   requireOwner(caller, { uid: container?.uid ?? -1 }, `migration ${record.id}`);
 }

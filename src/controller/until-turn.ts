@@ -1,6 +1,6 @@
 import { isPostponed } from '../migration/machine.ts';
 import type { MigrationRecord } from '../migration/record.ts';
-import { listActiveMigrations, readMigration } from '../store/migrations.ts';
+import { listMovesOf, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
 
 /** How often a migration looks whether those before it have ended. */
@@ -13,10 +13,8 @@ export async function untilTurn(
   wait: (reason: string | null) => Promise<void>,
 ): Promise<void> {
   const before = async () => {
-    const active = await listActiveMigrations(context.redis);
-    return active.find(
-      (other) => other.container === container && Number(other.id) < Number(id) && !isPostponed(other, Date.now()),
-    );
+    const moves = await listMovesOf(context.redis, container);
+    return moves.find((other) => Number(other.id) < Number(id) && !isPostponed(other, Date.now()));
   };
   let told = '';
   for (let other = await before(); other !== undefined; other = await before()) {

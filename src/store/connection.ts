@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -53,24 +54,29 @@ const scripts = new Map(
     .map((file) => {
       const match = /^(\w+)-(\d+)\.lua$/.exec(file);
       if (match === null) throw new Error(`${file}: the number of keys is missing in the name`);
-      return [
-        match[1] ?? '',
-        { keys: Number(match[2]), text: readFileSync(join(luaDirectory, file), 'utf8') },
-      ] as const;
+      const text = readFileSync(join(luaDirectory, file), 'utf8');
+      const sha1 = createHash('sha1').update(text).digest('hex');
+      return [match[1] ?? '', { keys: Number(match[2]), text, sha1 }] as const;
     }),
 );
 
 /** Text and number of keys of one of our Lua scripts (src/store/lua). */
-export function scriptNamed(name: string): { keys: number; text: string } {
+export function scriptNamed(name: string): { keys: number; text: string; sha1: string } {
   const found = scripts.get(name);
   if (found === undefined) throw new Error(`no Lua script ${name}`);
   return found;
 }
 
-/** Runs one of our Lua scripts by name. */
+/** Runs one of our Lua scripts by name; its text is sent only where Redis does not have it. */
 export async function script(redis: Redis, name: string, ...args: (string | number)[]): Promise<unknown> {
-  const { text, keys } = scriptNamed(name);
-  return redis.eval(text, keys, ...args.map(String));
+  const { text, keys, sha1 } = scriptNamed(name);
+  const texts = args.map(String);
+  try {
+    return await redis.evalsha(sha1, keys, ...texts);
+  } catch (error) {
+    if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+    return await redis.eval(text, keys, ...texts);
+  }
 }
 
 /** Rejects with E_REDIS where an answer takes longer than `ms`; the command itself may still be carried out. */

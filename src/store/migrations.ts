@@ -6,12 +6,15 @@ import { keyPrefix, script } from './connection.ts';
 
 const key = (id: string) => `${keyPrefix}:migration:${id}`;
 const sequence = `${keyPrefix}:migration-sequence`;
+/** Set of those of one container that have not come to their end. */
+const movesOf = (container: string) => `${keyPrefix}:moves:${container}`;
 const byTime = `${keyPrefix}:migrations`;
 /** Set of the migrations that have not come to their end. */
 export const activeKey = `${keyPrefix}:migrations-active`;
 
-/** How many finished migrations are kept. */
+/** How many finished migrations are kept; a hundred more until the oldest are forgotten together. */
 export const keptMigrations = 10_000;
+const forgottenAtOnce = 100;
 
 export async function createMigration(
   redis: Redis,
@@ -22,8 +25,8 @@ export async function createMigration(
   const record = newMigration({ id, ...fields }, Date.now());
   const written = await script(redis, 'updateRecord', key(id), '', JSON.stringify(record));
   if (written !== 1) throw new RankshiftError('E_INTERNAL', `migration ${id} exists already`);
-  await redis.multi().zadd(byTime, record.createdAt, id).sadd(activeKey, id).exec();
-  await forgetOldest(redis);
+  await redis.multi().zadd(byTime, record.createdAt, id).sadd(activeKey, id).sadd(movesOf(fields.container), id).exec();
+  if (Number(id) % forgottenAtOnce === 0) await forgetOldest(redis);
   return record;
 }
 
@@ -60,15 +63,29 @@ export async function countActiveMigrations(redis: Redis): Promise<number> {
   return await redis.scard(activeKey);
 }
 
-/** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */
-export async function listActiveMigrations(redis: Redis): Promise<MigrationRecord[]> {
-  const records = await readMany(redis, await redis.smembers(activeKey));
+/** Those of one container that have not come to their end, oldest first. */
+export async function listMovesOf(redis: Redis, container: string): Promise<MigrationRecord[]> {
+  const ids = await redis.smembers(movesOf(container));
+  return await readMany(
+    redis,
+    ids.sort((a, b) => Number(a) - Number(b)),
+  );
+}
+
+/**
+ * Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed.
+ * @param except that need not be read.
+ */
+export async function listActiveMigrations(redis: Redis, except?: ReadonlySet<string>): Promise<MigrationRecord[]> {
+  const ids = await redis.smembers(activeKey);
+  const records = await readMany(redis, except === undefined ? ids : ids.filter((id) => !except.has(id)));
   return records.sort((a, b) => Number(a.id) - Number(b.id));
 }
 
 /**
  * Applies an event by compare-and-set, again and again until no one else was faster. A migration that has ended stays
  * among the active ones until its driver has cleared up and forgets it.
+ * @param known as it was read or written last: where nobody wrote since, it is not read again.
  * @param driver who must be the driver of the migration, where only the driver may do this.
  * @throws RankshiftError E_STALE where another one drives it; Error from the reducer where the event cannot follow.
  */
@@ -77,22 +94,27 @@ export async function applyEvent(
   id: string,
   event: MigrationEvent,
   driver?: string,
+  known?: MigrationRecord,
 ): Promise<MigrationRecord> {
-  for (;;) {
-    const now = await readMigration(redis, id);
+  for (let read = known; ; read = undefined) {
+    const now = read ?? (await readMigration(redis, id));
     if (driver !== undefined && now.driver !== driver) {
       throw new RankshiftError('E_STALE', `migration ${id} is driven by another controller now`);
     }
     const next = { ...reduce(now, event), revision: now.revision + 1 };
-    if (isFinal(now.state) && !isFinal(next.state)) await redis.sadd(activeKey, id);
+    if (isFinal(now.state) && !isFinal(next.state))
+      await redis.multi().sadd(activeKey, id).sadd(movesOf(next.container), id).exec();
     const written = await script(redis, 'updateRecord', key(id), now.revision, JSON.stringify(next));
     if (written === 1) return next;
   }
 }
 
 /** A migration in a final state, of which nothing is left to do. */
-export async function forgetActive(redis: Redis, id: string): Promise<void> {
-  await redis.srem(activeKey, id);
+export async function forgetActive(
+  redis: Redis,
+  { id, container }: Pick<MigrationRecord, 'id' | 'container'>,
+): Promise<void> {
+  await redis.multi().srem(activeKey, id).srem(movesOf(container), id).exec();
 }
 
 /** Those of the ids that are still kept. */

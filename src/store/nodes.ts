@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { ChainableCommander, Redis } from 'ioredis';
 import { z } from 'zod';
 import { nodeNameSchema } from '../migration/record.ts';
 import { patiently } from '../patience.ts';
@@ -62,23 +62,43 @@ const key = (name: string) => `${keyPrefix}:node:${name}`;
 const all = `${keyPrefix}:nodes`;
 
 export async function writeHeartbeat(redis: Redis, heartbeat: Heartbeat): Promise<void> {
-  await redis
-    .multi()
-    .set(key(heartbeat.name), JSON.stringify(heartbeat), 'PX', heartbeatTtlMs)
-    .sadd(all, heartbeat.name)
-    .exec();
+  await addHeartbeat(redis.multi(), heartbeat).exec();
+}
+
+/** The commands that write one, for a pipeline. */
+export function addHeartbeat(commands: ChainableCommander, heartbeat: Heartbeat): ChainableCommander {
+  return commands.set(key(heartbeat.name), JSON.stringify(heartbeat), 'PX', heartbeatTtlMs).sadd(all, heartbeat.name);
 }
 
 export async function readHeartbeat(redis: Redis, name: string): Promise<Heartbeat | null> {
   return parse(await redis.get(key(name)));
 }
 
+const agentSchema = heartbeatSchema.pick({ instance: true, address: true, port: true });
+export type Agent = z.infer<typeof agentSchema>;
+
+/** Which start of a node's agent reports, and where it listens; null while it is silent. The rest is not looked at. */
+export async function readAgent(redis: Redis, name: string): Promise<Agent | null> {
+  const text = await redis.get(key(name));
+  return text === null ? null : (agentSchema.safeParse(JSON.parse(text)).data ?? null);
+}
+
+export async function readHeartbeats(redis: Redis, names: readonly string[]): Promise<(Heartbeat | null)[]> {
+  if (names.length === 0) return [];
+  return (await redis.mget(names.map(key))).map(parse);
+}
+
+/** Which of these nodes have an agent that ever reported. */
+export async function reportedNodes(redis: Redis, names: readonly string[]): Promise<boolean[]> {
+  if (names.length === 0) return [];
+  return (await redis.smismember(all, [...names])).map((is) => is === 1);
+}
+
 /** Every node whose agent ever reported, with its heartbeat while that is fresh. */
 export async function listNodes(redis: Redis): Promise<{ name: string; heartbeat: Heartbeat | null }[]> {
   const names = (await redis.smembers(all)).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
-  if (names.length === 0) return [];
-  const texts = await redis.mget(names.map(key));
-  return names.map((name, index) => ({ name, heartbeat: parse(texts[index] ?? null) }));
+  const heartbeats = await readHeartbeats(redis, names);
+  return names.map((name, index) => ({ name, heartbeat: heartbeats[index] ?? null }));
 }
 
 /** The nodes that live and say how loaded they are. */

@@ -1,5 +1,5 @@
 import { Queue, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
+import { Redis as IORedis, type Redis } from 'ioredis';
 import type { Logger } from '../telemetry/logger.ts';
 import { keyPrefix, type RedisAddress } from './connection.ts';
 
@@ -15,10 +15,19 @@ const prefix = `${keyPrefix}-bull`;
 /** BullMQ's own goes up to 20 s, for which nothing could be queued after Redis is back. */
 const retryStrategy = (attempt: number) => Math.min(50 * attempt, 500);
 
-/** Producer side. Fails at once while Redis is away, instead of queueing in memory. */
-export function openQueue(name: string, address: RedisAddress, log: Logger): Queue {
+/** A connection for the producer side of many queues. Fails at once while Redis is away, instead of queueing. */
+export function connectQueues(address: RedisAddress, log: Logger): Redis {
+  const connection = new IORedis({ ...address, enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy });
+  connection.on('error', (error) => log.debug({ error: error.message }, 'queues'));
+  return connection;
+}
+
+/** Producer side. @param connection of connectQueues, where there are many queues: each has its own without. */
+export function openQueue(name: string, address: RedisAddress, log: Logger, connection?: Redis): Queue {
   const queue = new Queue(name, {
-    connection: { ...address, enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy },
+    connection: connection ?? { ...address, enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy },
+    // What it would write is the same for every queue, and nobody reads it.
+    skipMetasUpdate: true,
     prefix,
     defaultJobOptions: {
       attempts: 1,

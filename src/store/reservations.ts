@@ -23,8 +23,16 @@ export async function freeMemory(redis: Redis, node: string, migration: string):
   await redis.hdel(key(node), migration);
 }
 
-/** What migrations under way were promised of a node, bytes. */
-export async function reservedMemory(redis: Redis, node: string): Promise<number> {
-  const [promised, active] = await Promise.all([redis.hgetall(key(node)), redis.smembers(activeKey)]);
-  return active.reduce((sum, migration) => sum + Number(promised[migration] ?? 0), 0);
+/** What migrations under way were promised of each node, bytes. */
+export async function reservedMemory(redis: Redis, nodes: readonly string[]): Promise<number[]> {
+  const pipeline = redis.pipeline();
+  for (const node of nodes) pipeline.hgetall(key(node));
+  const answers = (await pipeline.exec()) ?? [];
+  const promised = answers.map(([, fields]) => Object.entries((fields ?? {}) as Record<string, string>));
+  const ids = [...new Set(promised.flatMap((entries) => entries.map(([id]) => id)))];
+  const active = ids.length === 0 ? [] : await redis.smismember(activeKey, ids);
+  const underWay = new Set(ids.filter((_, index) => active[index] === 1));
+  return promised.map((entries) =>
+    entries.reduce((sum, [id, bytes]) => (underWay.has(id) ? sum + Number(bytes) : sum), 0),
+  );
 }
