@@ -7,6 +7,7 @@ import type { Benchmark, BenchmarkOptions, ComputingBenchmark } from './benchmar
 import { clock } from './clock.ts';
 import { criuPreCopy } from './criu-pre-copy.ts';
 import { downtime } from './downtime.ts';
+import { fleet } from './fleet.ts';
 import { idle } from './idle.ts';
 import { layers } from './layers.ts';
 import { links } from './links.ts';
@@ -36,6 +37,7 @@ const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   memory,
   planner,
   'balance-cost': balanceCost,
+  fleet,
 };
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(14)}${about}`);
 

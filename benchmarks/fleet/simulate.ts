@@ -1,0 +1,250 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import type { MigrationRecord } from '../../src/migration/record.ts';
+import { activeKey, listMigrations } from '../../src/store/migrations.ts';
+import { quantile } from '../measure/statistics.ts';
+import { fillRecords, type Leaving, leavingOf, prepareDirectory } from './prepare.ts';
+import { answerOf, endProcess, startProcess } from './processes.ts';
+import { type RedisFigures, redisFigures, startRedis } from './redis.ts';
+import type { FromAgents, FromController, Shape, ToController } from './shape.ts';
+
+export interface Quantiles {
+  median: number;
+  p99: number;
+  most: number;
+}
+
+export interface Simulated {
+  moves: number;
+  /** Final state -> how many. */
+  states: Record<string, number>;
+  seconds: number;
+  movesPerSecond: number;
+  /** From the request to the first command that an agent took, ms; null of an evacuation. */
+  firstCommandMs: Quantiles | null;
+  /** From the request to the end of the move, ms. */
+  totalMs: Quantiles | null;
+  /** The most switches that one node was source and target of at one time. */
+  mostOut: number;
+  mostIn: number;
+  /** Containers that ran on two nodes, or on another one than their record says: none may. */
+  wrong: string[];
+  /** Containers that are not where they were asked to go, and why moves did not end as they should: message -> how many. */
+  unmoved: number;
+  errors: Record<string, number>;
+  controller: { cpuMsPerMove: number; rssMiB: number; heapMiB: number };
+  /** Median time of a move in each state, ms. */
+  phasesMs: Record<string, number>;
+  redis: {
+    commandsPerMove: number;
+    /** The commands that are most of them. */
+    calls: Record<string, number>;
+    cpuMsPerMove: number;
+    usedMiB: number;
+    idleCommandsPerSecond: number;
+  };
+  agents: { commandsPerMove: number; cpuMsPerMove: number };
+}
+
+type ControllerFigures = FromController & { type: 'figures' };
+type AgentFigures = FromAgents & { type: 'figures' };
+
+/** Empties the first nodes of a fleet. @throws Error where it does not end in time. */
+export async function simulate(
+  given: Omit<Shape, 'directory' | 'redisPort'>,
+  say: (line: string) => void,
+): Promise<Simulated> {
+  const directory = mkdtempSync(join(tmpdir(), 'rankshift-fleet-'));
+  const children: ChildProcess[] = [];
+  const server = await startRedis(directory, say);
+  const { redis } = server;
+  const { restMs } = given;
+  const shape: Shape = { ...given, directory, redisPort: server.port };
+  const startController = async () => {
+    const controller = startProcess('controller.ts', shape);
+    children.unshift(controller);
+    await answerOf<FromController>(controller, 'ready');
+    return controller;
+  };
+  try {
+    prepareDirectory(shape);
+    await fillRecords(redis, shape);
+    const agents = startProcess('agents.ts', shape);
+    children.push(agents);
+    await answerOf<FromAgents>(agents, 'ready');
+    let controller = await startController();
+    await sleep(restMs);
+    const [controllerBefore, agentsBefore] = await cpuOf(controller, agents);
+    const before = await redisFigures(redis);
+    await sleep(restMs);
+    const idle = await redisFigures(redis);
+    const idlePerSecond = (idle.commands - before.commands) / (restMs / 1000);
+    const idleCpu = (idle.cpuSeconds - before.cpuSeconds) / (restMs / 1000);
+    const [controllerAtRest, agentsAtRest] = await cpuOf(controller, agents);
+    const controllerIdle = (controllerAtRest - controllerBefore) / (restMs / 1000);
+    const agentsIdle = (agentsAtRest - agentsBefore) / (restMs / 1000);
+    const leaving = leavingOf(shape);
+    say(`${leaving.length} containers leave ${shape.leaving} of ${shape.nodes} nodes`);
+    const started = Date.now();
+    const order: ToController =
+      shape.by === 'moves'
+        ? { type: 'submit', containers: leaving, rate: shape.rate }
+        : { type: 'evacuate', nodes: [...nodesOf(leaving)] };
+    const submitted = answerOf<FromController & { type: 'submitted' }>(controller, 'submitted', order);
+    let cpuOfKilled = 0;
+    await untilEnded(redis, shape, leaving.length, say, submitted, async (ended) => {
+      say(`the controller is killed after ${ended} moves`);
+      cpuOfKilled = (await answerOf<ControllerFigures>(controller, 'figures', { type: 'figures' })).cpuSeconds;
+      controller.removeAllListeners('exit');
+      controller.kill('SIGKILL');
+      controller = await startController();
+    });
+    const seconds = (Date.now() - started) / 1000;
+    const [after, ofController, ofAgents, { at }] = await Promise.all([
+      redisFigures(redis),
+      answerOf<ControllerFigures>(controller, 'figures', { type: 'figures' }),
+      answerOf<AgentFigures>(agents, 'figures', {}),
+      submitted,
+    ]);
+    const first = new Map(ofAgents.first);
+    const waits = at.map(([id, asked]) => (first.get(id) ?? Number.NaN) - asked);
+    const records = await listMigrations(redis, leaving.length);
+    const states = counted(records.map(({ state }) => state));
+    const perMove = (cpuSeconds: number) => (cpuSeconds * 1000) / leaving.length;
+    return {
+      ...{ moves: leaving.length, states, seconds, movesPerSecond: leaving.length / seconds },
+      firstCommandMs: quantiles(waits),
+      totalMs: quantiles(records.map(({ totalMs }) => totalMs ?? Number.NaN)),
+      phasesMs: phasesOf(records),
+      ...{ mostOut: ofAgents.mostOut, mostIn: ofAgents.mostIn },
+      ...(await placesOf(redis, shape, leaving, ofAgents)),
+      errors: counted(records.flatMap(({ error }) => (error === null ? [] : [`${error.code} ${error.message}`]))),
+      controller: {
+        cpuMsPerMove: perMove(ofController.cpuSeconds + cpuOfKilled - controllerAtRest - controllerIdle * seconds),
+        ...{ rssMiB: ofController.rssMiB, heapMiB: ofController.heapMiB },
+      },
+      redis: {
+        commandsPerMove: (after.commands - idle.commands - idlePerSecond * seconds) / leaving.length,
+        calls: callsPerMove(before, idle, after, { seconds, moves: leaving.length, restMs }),
+        cpuMsPerMove: perMove(after.cpuSeconds - idle.cpuSeconds - idleCpu * seconds),
+        ...{ usedMiB: after.usedMiB, idleCommandsPerSecond: idlePerSecond },
+      },
+      agents: {
+        commandsPerMove: ofAgents.commands / leaving.length,
+        cpuMsPerMove: perMove(ofAgents.cpuSeconds - agentsAtRest - agentsIdle * seconds),
+      },
+    };
+  } finally {
+    redis.disconnect();
+    for (const child of children) await endProcess(child);
+    server.process.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Seconds of the processor that both have used so far. */
+async function cpuOf(controller: ChildProcess, agents: ChildProcess): Promise<[number, number]> {
+  const figures = await Promise.all([
+    answerOf<ControllerFigures>(controller, 'figures', { type: 'figures' }),
+    answerOf<AgentFigures>(agents, 'figures', {}),
+  ]);
+  return [figures[0].cpuSeconds, figures[1].cpuSeconds];
+}
+
+/** Until all moves have ended; at most once in between `kill`. @throws Error where they do not end in time. */
+async function untilEnded(
+  redis: Redis,
+  shape: Shape,
+  moves: number,
+  say: (line: string) => void,
+  submitted: Promise<unknown>,
+  kill: (ended: number) => Promise<void>,
+): Promise<void> {
+  const deadline = Date.now() + shape.deadlineMs;
+  let killed = shape.killAfter === null;
+  let told = Date.now();
+  let taken = false;
+  submitted.then(
+    () => {
+      taken = true;
+    },
+    () => undefined,
+  );
+  for (;;) {
+    await sleep(50);
+    const counts = await redis.multi().zcard('rs:migrations').scard(activeKey).scard('rs:groups-active').exec();
+    const [known = 0, active = 0, groups = 0] = (counts ?? []).map(([, count]) => Number(count));
+    const ended = known - active;
+    if (taken && groups === 0 && active === 0) return;
+    if (Date.now() > deadline) throw new Error(`${ended} of ${moves} moves ended in time`);
+    if (!killed && taken && ended >= (shape.killAfter ?? 0)) {
+      killed = true;
+      await kill(ended);
+    }
+    if (Date.now() - told > 5000) {
+      told = Date.now();
+      say(`${ended} of ${moves}`);
+    }
+  }
+}
+
+async function placesOf(
+  redis: Redis,
+  shape: Shape,
+  leaving: readonly Leaving[],
+  { running, twice }: Pick<AgentFigures, 'running' | 'twice'>,
+): Promise<Pick<Simulated, 'wrong' | 'unmoved'>> {
+  const pipeline = redis.pipeline();
+  for (const { id } of leaving) pipeline.hget(`rs:container:${id}`, 'owner');
+  const owners = ((await pipeline.exec()) ?? []).map(([, owner]) => String(owner));
+  const emptied = nodesOf(leaving);
+  const runs = new Map(running);
+  const moved = (to: string, owner: string) => (shape.by === 'moves' ? owner === to : !emptied.has(owner));
+  return {
+    wrong: [
+      ...twice,
+      ...leaving.filter(({ id, from }, at) => (runs.get(id) ?? from) !== owners[at]).map(({ id }) => id),
+    ],
+    unmoved: leaving.filter(({ to }, at) => !moved(to, owners[at] ?? '')).length,
+  };
+}
+
+function counted(values: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
+}
+
+const nodesOf = (leaving: readonly Leaving[]) => new Set(leaving.map(({ from }) => from));
+
+function phasesOf(records: readonly MigrationRecord[]): Record<string, number> {
+  const names = [...new Set(records.flatMap(({ phases }) => phases.map(({ name }) => name)))];
+  const times = (name: string) =>
+    records.flatMap(({ phases }) => phases.filter((phase) => phase.name === name).map(({ ms }) => ms ?? Number.NaN));
+  return Object.fromEntries(names.map((name) => [name, quantiles(times(name))?.median ?? 0]));
+}
+
+/** Calls of each command that a move costs, without what a fleet at rest asks meanwhile. */
+function callsPerMove(
+  before: RedisFigures,
+  idle: RedisFigures,
+  after: RedisFigures,
+  { seconds, moves, restMs }: { seconds: number; moves: number; restMs: number },
+): Record<string, number> {
+  const calls = [...after.calls].map(([name, count]): [string, number] => {
+    const [first = 0, last = 0] = [before.calls.get(name), idle.calls.get(name)];
+    const rest = ((last - first) / (restMs / 1000)) * seconds;
+    return [name, Math.round((10 * (count - last - rest)) / moves) / 10];
+  });
+  return Object.fromEntries(calls.filter(([, count]) => count >= 1).sort((a, b) => b[1] - a[1]));
+}
+
+function quantiles(values: number[]): Quantiles | null {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  if (sorted.length === 0) return null;
+  return { median: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), most: sorted.at(-1) ?? 0 };
+}
