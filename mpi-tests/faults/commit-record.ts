@@ -5,17 +5,21 @@
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { loadConfig } from '../../src/config.ts';
+import { RankshiftError } from '../../src/errors.ts';
 import { connectRedis, redisAddress } from '../../src/store/connection.ts';
 import {
   type AbortAnswer,
   abortSwitch,
   commitSwitch,
   createContainer,
+  lockContainer,
   openSwitch,
   readContainer,
   removeContainer,
   type SwitchIdentity,
+  unlockContainer,
 } from '../../src/store/containers.ts';
+import { migrationKey } from '../../src/store/migrations.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 
 const container = '999999.0';
@@ -92,10 +96,30 @@ async function race(one: Redis, other: Redis, round: number): Promise<string> {
   return won;
 }
 
+/** A driver that was replaced, and comes back when all is over, takes no lock that nobody would free. */
+async function lateLock(redis: Redis): Promise<void> {
+  await fresh(redis);
+  const id = '999999';
+  await redis.set(migrationKey(id), JSON.stringify({ driver: 'second' }));
+  try {
+    await lockContainer(redis, container, { id, driver: 'second' });
+    await unlockContainer(redis, container, id);
+    const late = await lockContainer(redis, container, { id, driver: 'first' }).catch(
+      (error: unknown) => RankshiftError.from(error).code,
+    );
+    if (late !== 'E_STALE') throw new Error(`a lock was taken too late: ${late}`);
+    const record = await readContainer(redis, container);
+    if (record?.migration !== '') throw new Error(`locked by ${record?.migration}`);
+  } finally {
+    await redis.del(migrationKey(id));
+  }
+}
+
 const config = loadConfig();
 const log = createLogger('commit-record', 'error');
 const [redis, other] = [connectRedis(redisAddress(config), log), connectRedis(redisAddress(config), log)];
 try {
+  await lateLock(redis);
   const step = fc.tuple(fc.constantFrom(...migrations), fc.constantFrom('open', 'commit', 'abort'));
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => sequence(redis, steps)),

@@ -80,7 +80,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   if (start.state === 'preparing') await settleTarget(context, start);
   await untilTurn(context, start, waiting(apply));
   if (await postponed(context, start, apply)) return;
-  await lockContainer(context.redis, start.container, id);
+  await lockContainer(context.redis, start.container, start);
   await untilShellsEnd(context, start, waiting(apply));
   if (await cancelled(context, id, apply)) return;
   const source = await sourceOf(context, start.container);
@@ -102,7 +102,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
 
   await apply({ type: 'preparing-started', at: Date.now() });
   // Before the places are read: whoever moves meanwhile tells this target too.
-  await lockContainer(context.redis, start.container, id, plan.target);
+  await lockContainer(context.redis, start.container, start, plan.target);
   const coming = { container: container.id, job: container.job, node: plan.target, migration: id };
   const refusal = await whileWanted(context, id, (signal) =>
     holdTarget(context, coming, { source: plan.source, signal }),

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
 import { RankshiftError } from '../errors.ts';
 import { type ContainerRecord, containerId, containerRecordSchema } from '../migration/container.ts';
+import type { MigrationRecord } from '../migration/record.ts';
 import { keyPrefix, script } from './connection.ts';
 import { durableScript } from './durable-script.ts';
+import { migrationKey } from './migrations.ts';
 
 const key = (id: string) => `${keyPrefix}:container:${id}`;
 const all = `${keyPrefix}:containers`;
@@ -92,17 +94,27 @@ export async function abortSwitch(
 }
 
 /**
- * Takes the lock of a container for one migration; E_BUSY names the one that holds it. Again with the node that is being
- * made ready to take it, before anything is done there.
+ * Takes the lock of a container for one migration, as its driver; E_BUSY names the one that holds it. Again with the node
+ * that is being made ready to take it, before anything is done there.
+ * @throws RankshiftError E_STALE where another one drives the migration by now.
  */
-export async function lockContainer(redis: Redis, id: string, migration: string, heading = ''): Promise<void> {
-  const answer = await script(redis, 'lockContainer', key(id), migration, 'lock', heading);
+export async function lockContainer(
+  redis: Redis,
+  id: string,
+  { id: migration, driver }: Pick<MigrationRecord, 'id' | 'driver'>,
+  heading = '',
+): Promise<void> {
+  const keys = [key(id), migrationKey(migration)];
+  const answer = await script(redis, 'lockContainer', ...keys, migration, driver, heading);
   if (answer === 'missing') throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${id}`);
+  if (answer === 'stale') {
+    throw new RankshiftError('E_STALE', `migration ${migration} is driven by another controller now`);
+  }
   if (answer !== 'ok') throw new RankshiftError('E_BUSY', `container ${id} is moving already (migration ${answer})`);
 }
 
 export async function unlockContainer(redis: Redis, id: string, migration: string): Promise<void> {
-  await script(redis, 'lockContainer', key(id), migration, 'unlock', '');
+  await script(redis, 'unlockContainer', key(id), migration);
 }
 
 function parse(fields: Record<string, string>): ContainerRecord | null {

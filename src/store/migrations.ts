@@ -4,7 +4,8 @@ import { isFinal, type MigrationEvent, newMigration, reduce } from '../migration
 import { type MigrationRecord, migrationRecordSchema } from '../migration/record.ts';
 import { keyPrefix, script } from './connection.ts';
 
-const key = (id: string) => `${keyPrefix}:migration:${id}`;
+export const migrationKey = (id: string) => `${keyPrefix}:migration:${id}`;
+const key = migrationKey;
 const sequence = `${keyPrefix}:migration-sequence`;
 /** Set of those of one container that have not come to their end. */
 const movesOf = (container: string) => `${keyPrefix}:moves:${container}`;
