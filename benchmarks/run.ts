@@ -84,6 +84,8 @@ async function runOnTestbed(name: string, benchmark: Benchmark, options: Benchma
           name: testbed,
           services: true,
           ...benchmark.testbed,
+          // What is measured is the move; how long Slurm takes to hold a node is its own affair.
+          config: { AllocationFollow: 'none', ...benchmark.testbed?.config },
           progress: options.say,
           ...(benchmark.privateImages === undefined ? {} : { privateImages: benchmark.privateImages }),
           ...(benchmark.stateSize === undefined ? {} : { stateSize: benchmark.stateSize }),

@@ -171,7 +171,7 @@ const keys = {
   ScontrolPath: { schema: z.string().min(1), fallback: 'scontrol', allowed: 'a program', about: 'Slurm' },
   AllocationFollow: {
     schema: z.enum(['shadow', 'merge', 'none']),
-    fallback: 'none',
+    fallback: 'shadow',
     allowed: 'shadow, merge or none',
     about:
       "a job's resources in Slurm after a move: a second job holds the target; the target joins the job (only with permit_job_expansion); neither",

@@ -19,7 +19,9 @@ export function useCluster(test: TestFn, name: string, options: Omit<BringUpOpti
     t.timeout(options.vm === true ? 1_800_000 : 600_000, 'images may have to be built');
     if (!isBuilt()) throw new Error('the nodes run dist/: npm run build');
     await takeDownAbandoned();
-    cluster = new Cluster(await bringUp({ ...options, name: testbed, services: true }));
+    // Most tests fill nodes with jobs as it suits them; those of the allocation say so.
+    const config = { AllocationFollow: 'none', ...options.config };
+    cluster = new Cluster(await bringUp({ ...options, config, name: testbed, services: true }));
     await cluster.untilReady();
     // What is there before the first job is not left by one.
     for (const one of await leftovers(cluster)) cluster.known.add(one);
