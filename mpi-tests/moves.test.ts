@@ -147,7 +147,7 @@ test('plan changes nothing and names every reason; ps, show, nodes and their --j
   t.true((downtimeMs ?? 0) > 0 && (downtimeMs ?? 0) < (record.totalMs ?? 0));
   t.true((bytes?.pages ?? 0) > 1_000_000);
   t.is(clock?.policy, 'continuous');
-  t.true(Number(clock?.errorBoundNs) > 0 && Number(clock?.errorBoundNs) < 5e6, clock?.errorBoundNs);
+  t.true(Number(clock?.errorBoundNs) > 0 && Number(clock?.errorBoundNs) < 50e6, clock?.errorBoundNs);
   t.true(timeline.length > 5);
   t.true(timeline.every(({ node }) => node === 'n2' || node === 'n3'));
   // What show prints for people has the same figures.
