@@ -1,5 +1,6 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { thermo } from '../../mpi-tests/lammps/thermo.ts';
 import type { Cluster } from '../../mpi-tests/support/cluster.ts';
 import { type Job, submitRun } from '../../mpi-tests/support/job.ts';
 import { repeatsOf } from '../../mpi-tests/support/repeats.ts';
@@ -64,12 +65,12 @@ const lammps: Program = {
   reference: async (cluster) => {
     const job = await lammps.start(cluster);
     await endedWell(job);
-    return thermo(job);
+    return thermo(job.stdout).join('\n');
   },
   nearEnd: (job) => job.lines(lammps.progress).length * meltEvery > meltSteps * 0.85,
   check: async (job, reference) => {
     const end = await job.untilEnded(longestMs);
-    const text = thermo(job);
+    const text = thermo(job.stdout).join('\n');
     return [
       ...(end.state === 'COMPLETED' ? [] : [`job ${job.id}: ${JSON.stringify(end)}`]),
       ...(text.split('\n').length === meltSteps / meltEvery + 1 ? [] : [`job ${job.id}: thermo lines are missing`]),
@@ -77,18 +78,6 @@ const lammps: Program = {
     ];
   },
 };
-
-/** From `Step` to `Loop time`. */
-function thermo(job: Job): string {
-  const lines = job.stdout.split('\n');
-  const from = lines.findIndex((line) => /^ +Step /.test(line));
-  return lines
-    .slice(
-      from + 1,
-      lines.findIndex((line) => line.startsWith('Loop time')),
-    )
-    .join('\n');
-}
 
 /** A program of ours that checks itself and measures what is asked of the service. */
 function measuring(about: string, line: string, progress: RegExp): Program {
