@@ -7,6 +7,7 @@ import type { Benchmark, BenchmarkOptions, ComputingBenchmark } from './benchmar
 import { clock } from './clock.ts';
 import { criuPreCopy } from './criu-pre-copy.ts';
 import { downtime } from './downtime.ts';
+import { evacuate } from './evacuate.ts';
 import { fleet } from './fleet.ts';
 import { idle } from './idle.ts';
 import { layers } from './layers.ts';
@@ -38,6 +39,7 @@ const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   planner,
   'balance-cost': balanceCost,
   fleet,
+  evacuate,
 };
 const list = Object.entries(benchmarks).map(([name, { about }]) => `  ${name.padEnd(14)}${about}`);
 
