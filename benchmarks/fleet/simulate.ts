@@ -4,19 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import type { MigrationRecord } from '../../src/migration/record.ts';
 import { activeKey, listMigrations } from '../../src/store/migrations.ts';
-import { quantile } from '../measure/statistics.ts';
+import { callsPerMove, counted, phasesOf, type Quantiles, quantiles } from './figures.ts';
 import { fillRecords, type Leaving, leavingOf, prepareDirectory } from './prepare.ts';
 import { answerOf, endProcess, startProcess } from './processes.ts';
-import { type RedisFigures, redisFigures, startRedis } from './redis.ts';
+import { redisFigures, startRedis } from './redis.ts';
 import type { FromAgents, FromController, Shape, ToController } from './shape.ts';
-
-export interface Quantiles {
-  median: number;
-  p99: number;
-  most: number;
-}
 
 export interface Simulated {
   moves: number;
@@ -50,6 +43,8 @@ export interface Simulated {
   agents: { commandsPerMove: number; cpuMsPerMove: number };
 }
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 type ControllerFigures = FromController & { type: 'figures' };
 type AgentFigures = FromAgents & { type: 'figures' };
 
@@ -63,6 +58,13 @@ export async function simulate(
   const server = await startRedis(directory, say);
   const { redis } = server;
   const { restMs } = given;
+  // An interrupted benchmark leaves nothing behind; agents and controller end with their channel.
+  const interrupted = () => {
+    server.process.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+    process.exit(130);
+  };
+  for (const signal of signals) process.once(signal, interrupted);
   const shape: Shape = { ...given, directory, redisPort: server.port };
   const startController = async () => {
     const controller = startProcess('controller.ts', shape);
@@ -139,6 +141,7 @@ export async function simulate(
       },
     };
   } finally {
+    for (const signal of signals) process.off(signal, interrupted);
     redis.disconnect();
     for (const child of children) await endProcess(child);
     server.process.kill('SIGKILL');
@@ -213,38 +216,4 @@ async function placesOf(
   };
 }
 
-function counted(values: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
-  return counts;
-}
-
 const nodesOf = (leaving: readonly Leaving[]) => new Set(leaving.map(({ from }) => from));
-
-function phasesOf(records: readonly MigrationRecord[]): Record<string, number> {
-  const names = [...new Set(records.flatMap(({ phases }) => phases.map(({ name }) => name)))];
-  const times = (name: string) =>
-    records.flatMap(({ phases }) => phases.filter((phase) => phase.name === name).map(({ ms }) => ms ?? Number.NaN));
-  return Object.fromEntries(names.map((name) => [name, quantiles(times(name))?.median ?? 0]));
-}
-
-/** Calls of each command that a move costs, without what a fleet at rest asks meanwhile. */
-function callsPerMove(
-  before: RedisFigures,
-  idle: RedisFigures,
-  after: RedisFigures,
-  { seconds, moves, restMs }: { seconds: number; moves: number; restMs: number },
-): Record<string, number> {
-  const calls = [...after.calls].map(([name, count]): [string, number] => {
-    const [first = 0, last = 0] = [before.calls.get(name), idle.calls.get(name)];
-    const rest = ((last - first) / (restMs / 1000)) * seconds;
-    return [name, Math.round((10 * (count - last - rest)) / moves) / 10];
-  });
-  return Object.fromEntries(calls.filter(([, count]) => count >= 1).sort((a, b) => b[1] - a[1]));
-}
-
-function quantiles(values: number[]): Quantiles | null {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  if (sorted.length === 0) return null;
-  return { median: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), most: sorted.at(-1) ?? 0 };
-}

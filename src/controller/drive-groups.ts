@@ -77,7 +77,8 @@ async function advance(context: ControllerContext, before: GroupRecord): Promise
     });
   }
   const begun = await begin(context, before, step.members, step.start, facts.containers);
-  for (const member of begun)
+  const moved = new Set(before.members.flatMap(({ container, state }) => (state === 'moved' ? container : [])));
+  for (const member of begun.filter(({ container }) => !moved.has(container)))
     await noteMove(context, before, member, facts.containers.get(member.container)?.startedAt);
   const ended = step.state !== 'active' && begun.every((member, index) => member.state === step.members[index]?.state);
   const changed = ended || JSON.stringify(begun) !== JSON.stringify(before.members);
@@ -101,12 +102,15 @@ async function begin(
   containers: ReadonlyMap<string, ContainerRecord>,
 ): Promise<GroupMember[]> {
   if (start.length === 0) return [...members];
-  const placed = new Map((await placeAnew(context, group, members, start)).map((member) => [member.container, member]));
+  const wanting = new Set(start);
+  const placed = new Map(
+    (await placeAnew(context, group, members, wanting)).map((member) => [member.container, member]),
+  );
   return Promise.all(
     members.map(async (member) => {
       const next = placed.get(member.container) ?? member;
       const container = containers.get(member.container);
-      if (!start.includes(member.container) || container === undefined || next.to === null || next.state === 'stays')
+      if (!wanting.has(member.container) || container === undefined || next.to === null || next.state === 'stays')
         return next;
       const request = { container: member.container, to: next.to, group: group.id };
       const { notBefore } = await termsOfMove(context, container.job, request);
@@ -121,11 +125,12 @@ async function placeAnew(
   context: ControllerContext,
   group: GroupRecord,
   members: readonly GroupMember[],
-  start: readonly string[],
+  start: ReadonlySet<string>,
 ): Promise<GroupMember[]> {
-  const containers = new Map((await listContainers(context.redis)).map((container) => [container.id, container]));
-  const wanted = members.filter(({ container, to, tries }) => start.includes(container) && (to === null || tries > 0));
+  const wanted = members.filter(({ container, to, tries }) => start.has(container) && (to === null || tries > 0));
   if (wanted.length === 0) return [];
+  const containers = new Map((await listContainers(context.redis)).map((container) => [container.id, container]));
+  const byId = new Map(wanted.map((member) => [member.container, member]));
   const leavers = wanted.flatMap(({ container: id, to }) => {
     const container = containers.get(id);
     if (container === undefined) return [];
@@ -133,14 +138,14 @@ async function placeAnew(
   });
   const placed = await planGroup(context, leavers, new Set(group.kind === 'return' ? [] : group.nodes));
   return placed.flatMap((placement) => {
-    const member = wanted.find(({ container }) => container === placement.container);
+    const member = byId.get(placement.container);
     if (member === undefined) return [];
     const { state, reasons } = placement;
     return { ...member, to: placement.to ?? member.to, state, reasons: reasons.length > 0 ? reasons : member.reasons };
   });
 }
 
-/** What an evacuation took away a return brings back. */
+/** Of a member that has moved since the last look: what an evacuation took away a return brings back. */
 async function noteMove(
   { redis }: ControllerContext,
   group: GroupRecord,
@@ -148,8 +153,6 @@ async function noteMove(
   startedAt: number | undefined,
 ): Promise<void> {
   if (member.state !== 'moved' || startedAt === undefined) return;
-  const before = group.members.find(({ container }) => container === member.container);
-  if (before?.state === 'moved') return;
   if (group.kind === 'evacuation') {
     await noteLeft(redis, member.from, { container: member.container, group: group.id, at: Date.now(), startedAt });
   } else if (group.kind === 'return' && member.to !== null) {

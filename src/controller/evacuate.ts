@@ -134,8 +134,9 @@ async function membersOf(
 
 async function leaversOf({ redis }: ControllerContext, { nodes, targets }: GroupWish): Promise<Leaver[]> {
   const all = await listContainers(redis);
+  const leaving = new Set(nodes);
   return all
-    .filter(({ owner, state }) => nodes.includes(owner) && state !== 'ended')
+    .filter(({ owner, state }) => leaving.has(owner) && state !== 'ended')
     .map((container) => ({ container, only: targets }));
 }
 

@@ -55,8 +55,9 @@ export function stepGroup(group: GroupRecord, facts: GroupFacts): GroupStep {
 function newcomers(group: GroupRecord, { containers }: GroupFacts): GroupMember[] {
   if (group.kind !== 'evacuation' || group.cancelRequested) return [];
   const known = new Set(group.members.map(({ container }) => container));
+  const nodes = new Set(group.nodes);
   return [...containers.values()]
-    .filter(({ id, owner, state }) => group.nodes.includes(owner) && state !== 'ended' && !known.has(id))
+    .filter(({ id, owner, state }) => nodes.has(owner) && state !== 'ended' && !known.has(id))
     .map(({ id, job, owner }) => ({
       ...{ container: id, job, from: owner, to: null, migration: null, tries: 0 },
       ...{ state: 'waiting', notBefore: 0, reasons: [] },
