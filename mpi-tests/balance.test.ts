@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { z } from 'zod';
@@ -24,8 +24,14 @@ const decisionsAnswer = z.strictObject({ version: z.literal(1), decisions: z.arr
 function pinNodes(): boolean {
   const cpuset = cluster().testbed.state.cgroups.find(({ controller }) => controller === 'cpuset');
   if (cpuset === undefined) return false;
+  const ours = readFileSync(join(cpuset.dir, 'cpuset.cpus'), 'utf8').trim().split(',');
+  const [first, second] = ours.flatMap((range) => {
+    const [from = 0, to = from] = range.split('-').map(Number);
+    return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  });
+  if (first === undefined || second === undefined) return false;
   for (const [index, node] of cluster().nodes.entries())
-    writeFileSync(join(cpuset.dir, node, 'cpuset.cpus'), String(Math.min(index, 1)));
+    writeFileSync(join(cpuset.dir, node, 'cpuset.cpus'), String(index === 0 ? first : second));
   return true;
 }
 
@@ -39,7 +45,7 @@ function iterations(job: Job, from = 0): number[] {
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 test('a rank next to a hog is taken to a quiet node, and its iterations are as fast as before', async (t) => {
-  if (!pinNodes()) return t.pass('no cpuset controller here');
+  if (!pinNodes()) return t.pass('no cpuset controller, or one processor alone');
   const job = await submitRun(cluster(), '/opt/rankshift-tests/bin/cg A --seconds 300', {
     ...{ nodes: 1, nodelist: 'n1', sbatch: ['--time=20'] },
   });
@@ -49,8 +55,9 @@ test('a rank next to a hog is taken to a quiet node, and its iterations are as f
   const file = cluster().testbed.path('n1', hogFile);
   writeFileSync(file, '');
   t.teardown(() => rmSync(file, { force: true }));
+  // Each a session of its own: the kernel shares a processor between sessions first (sched(7), autogroups).
   for (let count = 0; count < hogs; count++)
-    cluster().testbed.spawn('n1', ['timeout', String(hogSeconds), '/bin/sh', '-c', hog]);
+    cluster().testbed.spawn('n1', ['setsid', 'timeout', String(hogSeconds), '/bin/sh', '-c', hog]);
   const moves = async () => {
     const { migrations } = parseAnswer(migrationsAnswer, await cluster().rankshift(['show', '--json']));
     return migrations.filter(({ requestedBy }) => requestedBy.name === 'balancer');
@@ -68,12 +75,18 @@ test('a rank next to a hog is taken to a quiet node, and its iterations are as f
   t.is(record.state, 'completed', JSON.stringify(record.error));
   t.is(record.source, 'n1');
   const movedAt = job.lines(/^iteration /).length;
-  await job.untilPrinted(/^iteration /, movedAt + 40, 120_000);
-  const recovered = median(iterations(job, movedAt + 2));
+  await job.untilPrinted(/^iteration /, movedAt + 20, 120_000);
+  // Whatever else the machine does passes; the hogs do not.
+  const recovered = await until(
+    'it recovers',
+    () => {
+      const last = median(iterations(job, movedAt + 2).slice(-15));
+      return last < 0.8 * hogged && last;
+    },
+    { timeoutMs: 120_000, pollMs: 500 },
+  );
   const ms = (seconds: number) => `${(seconds * 1000).toFixed(1)} ms`;
   t.log(`per iteration: ${ms(quiet)} quiet, ${ms(hogged)} with ${hogs} hogs, ${ms(recovered)} after the move`);
-  // They have eight ninths of its processor, or half where the kernel groups them: no figure here rests on exact times.
-  t.true(recovered < 0.8 * hogged, 'it recovers');
   const answer = await cluster().rankshift(['decisions', '--json']);
   const { decisions } = parseAnswer(decisionsAnswer, answer);
   const [decided] = decisions.filter(({ act }) => act === 'move');

@@ -1,8 +1,8 @@
 import type { Config } from '../config.ts';
 import { type NodeFacts, nodeFacts, runningJobs } from '../slurm/facts.ts';
 
-const nodesMs = 15_000;
-const jobsMs = 60_000;
+const nodesMs = 30_000;
+const jobsMs = 300_000;
 /** One that is not among the jobs of a while ago may be new. */
 const missMs = 5000;
 
