@@ -18,6 +18,7 @@ const commands: Record<string, () => Promise<Command>> = {
   decisions: async () => (await import('./decisions.ts')).decisionsCommand(),
   shell: async () => (await import('./shell.ts')).shellCommand(),
   nodes: async () => (await import('./nodes.ts')).nodesCommand(),
+  report: async () => (await import('./report.ts')).reportCommand(),
   top: async () => (await import('./top.ts')).topCommand(),
   cancel: async () => (await import('./cancel.ts')).cancelCommand(),
   resolve: async () => (await import('./resolve.ts')).resolveCommand(),
