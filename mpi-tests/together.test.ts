@@ -2,7 +2,7 @@ import test from 'ava';
 import type { MigrationRecord } from '../src/migration/record.ts';
 import { misplaced } from './faults/places.ts';
 import { endedVerified, type Job, submitRun } from './support/job.ts';
-import { containers, request, untilState } from './support/move.ts';
+import { containers, moveSet, request, untilState } from './support/move.ts';
 import { clearBreakpoint, killService, setBreakpoint, untilHit } from './support/service.ts';
 import { useCluster } from './support/use-cluster.ts';
 
@@ -59,6 +59,43 @@ test('all containers of a job change places at once, again and again, and CG is 
   t.log(`stall beyond the downtime, ms: ${stalls.join(' ')}`);
   t.deepEqual(await job.finish(), endedVerified, job.all);
   t.notRegex(job.stdout, /mismatch/);
+});
+
+test('a gang freezes together; one that is called off meanwhile keeps nobody', async (t) => {
+  const job = await submitRun(cluster(), `${programs}/cg A --seconds 300`, { nodes: 3 });
+  await job.untilPrinted(/^iteration /, 2);
+  const before = await places(job);
+  const around = new Map([0, 1, 2].map((index) => [index, before.get((index + 1) % 3) ?? '']));
+  const all = new Map([...around].map(([index, to]) => [job.container(index), to]));
+  const { exitCode, migrations } = await moveSet(cluster(), all);
+  t.is(exitCode, 0, JSON.stringify(migrations.map(({ error }) => error)));
+  t.deepEqual(await places(job), around);
+  const frozen = windows(migrations);
+  const together = Math.min(...frozen.map(({ to }) => to)) - Math.max(...frozen.map(({ from }) => from));
+  t.true(together > 0, `not frozen together: ${JSON.stringify(frozen)}`);
+  t.log(`frozen ${migrations.map(({ result }) => Math.round(result?.downtimeMs ?? 0)).join(', ')} ms`);
+  t.deepEqual(await misplaced(cluster(), job.id, await places(job)), []);
+  await job.untilPrinted(/^iteration /, job.lines(/^iteration /).length + 2, 20_000);
+
+  // One of two waits for the other, which never becomes ready.
+  const [here, there] = [around.get(1) ?? '', around.get(2) ?? ''];
+  setBreakpoint(cluster(), there, 'source-copied');
+  const swapped = new Map([
+    [job.container(1), there],
+    [job.container(2), here],
+  ]);
+  const [goes, stays] = (await moveSet(cluster(), swapped, [])).migrations.map(({ id }) => id);
+  try {
+    await untilHit(cluster(), there, 'source-copied');
+    t.is((await cluster().rankshift(['cancel', stays ?? ''])).exitCode, 0);
+    t.is((await untilState(cluster(), goes ?? '', finals)).state, 'completed');
+  } finally {
+    clearBreakpoint(cluster(), there, 'source-copied');
+  }
+  t.is((await untilState(cluster(), stays ?? '', finals)).state, 'cancelled');
+  const html = await cluster().rankshift(['report', goes ?? '', '--html']);
+  t.regex(html.stdout, /^<!DOCTYPE html>.*<svg .*<\/html>\n$/s);
+  t.deepEqual(await job.finish(), endedVerified, job.all);
 });
 
 test('of two that change places one is called off at its gate, while the controller dies: the other arrives', async (t) => {

@@ -22,6 +22,7 @@ const rateOrNone = z
   .string()
   .transform((text) => (text === 'none' ? null : (bytesPerSecondOf(text) ?? Number.NaN)))
   .pipe(z.number().nullable());
+const moves = z.coerce.number().int().min(1).max(10_000);
 const milliseconds = z.coerce.number().int().min(0);
 
 /** Every key of rankshift.conf with its default. The schema is the documentation: `allowed` says what a value may be. */
@@ -249,6 +250,37 @@ const keys = {
     fallback: 'auto',
     allowed: 'auto or 1-16',
     about: 'connections of a move; auto: several where one does not fill the link',
+  },
+  MaxMoves: {
+    schema: moves,
+    fallback: '64',
+    allowed: '1-10000',
+    about: 'most moves of the cluster that copy or restore at a time; others wait, as many are made ready meanwhile',
+  },
+  MaxMovesOut: {
+    schema: moves,
+    fallback: '2',
+    allowed: '1-10000',
+    about: 'most moves that copy from one node at a time',
+  },
+  MaxMovesIn: {
+    schema: moves,
+    fallback: '2',
+    allowed: '1-10000',
+    about: 'most moves that copy to or restore on one node at a time',
+  },
+  MaxMovesPerLink: {
+    schema: moves,
+    fallback: '2',
+    allowed: '1-10000',
+    about: 'most moves that copy from one node to the same other one at a time',
+  },
+  GangMs: {
+    schema: milliseconds,
+    fallback: '300000',
+    allowed: 'milliseconds',
+    about:
+      'how long a container that is ready waits, running, for others of its job that move with it; then it goes alone',
   },
   NodeBandwidth: {
     schema: rateOrNone,

@@ -75,8 +75,11 @@ const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>
     return { ...unmeasured, outcome: 'committed', downtimeMs, stallMs: downtimeMs, bytes };
   },
   resolve: async (_node, { migration, container }) => {
-    const epoch = Number((await redis.hget(`rs:container:${container}`, 'epoch')) ?? 1);
-    const committed = (await redis.hget(`rs:container:${container}`, 'committed')) === migration;
+    const [at, open, last] = await redis.hmget(`rs:container:${container}`, 'epoch', 'switch', 'committed');
+    const epoch = Number(at ?? 1);
+    const committed = last === migration;
+    // As a target where no restore began: what was prepared is removed, and may be prepared anew.
+    if (!committed && open !== migration) return { outcome: 'nothing-here', result: null };
     const answer = await abortSwitch(redis, { container, migration, epoch: committed ? epoch - 1 : epoch });
     return { outcome: answer === 'committed' ? 'committed' : 'rolled-back', result: null };
   },

@@ -25,6 +25,9 @@ export function prepareDirectory(shape: Shape): void {
     ScontrolPath: scontrol,
     AllocationFollow: 'none',
     MovesAtOnce: shape.movesAtOnce,
+    // What the controller can do is measured, not what links and nodes may be asked for.
+    MaxMoves: 10_000,
+    ...(shape.by === 'evacuation' ? {} : { MaxMovesOut: 10_000, MaxMovesIn: 10_000, MaxMovesPerLink: 10_000 }),
   };
   const text = Object.entries(lines).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(join(directory, 'rankshift.conf'), text.join(''));

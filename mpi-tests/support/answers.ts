@@ -31,6 +31,12 @@ export const migrationAnswer = z.strictObject({
   progress: progressSchema.nullable().optional(),
 });
 export const migrationsAnswer = z.strictObject({ version: z.literal(1), migrations: z.array(migrationRecordSchema) });
+/** `migrate` of several containers. */
+export const setAnswer = z.strictObject({
+  version: z.literal(1),
+  group: z.looseObject({ id: z.string() }),
+  migrations: z.array(migrationRecordSchema),
+});
 export const planAnswer = z.strictObject({ version: z.literal(1), plan: planSchema });
 export const errorAnswer = z.strictObject({ version: z.literal(1), error: serializedErrorSchema });
 

@@ -1,6 +1,6 @@
 import type { ContainerRecord } from '../../src/migration/container.ts';
 import type { MigrationRecord, Strategy } from '../../src/migration/record.ts';
-import { containersAnswer, errorAnswer, migrationAnswer, parseAnswer } from './answers.ts';
+import { containersAnswer, errorAnswer, migrationAnswer, parseAnswer, setAnswer } from './answers.ts';
 import type { Cluster } from './cluster.ts';
 import { until } from './until.ts';
 
@@ -48,6 +48,18 @@ export async function request(
 ): Promise<MigrationRecord> {
   const result = await cluster.rankshift(migrateArgv(container, options), { user: options.user ?? 'alice' });
   return parseAnswer(migrationAnswer, result).migration;
+}
+
+/** Several containers as one group, container -> target; waits for the end of all unless `more` says otherwise. */
+export async function moveSet(
+  cluster: Cluster,
+  targets: ReadonlyMap<string, string>,
+  more: readonly string[] = ['--wait'],
+): Promise<{ exitCode: number; group: string; migrations: MigrationRecord[] }> {
+  const named = [...targets].map(([container, to]) => `${container}=${to}`);
+  const result = await cluster.rankshift(['migrate', ...named, ...more, '--json'], { user: 'alice' });
+  const { group, migrations } = parseAnswer(setAnswer, result);
+  return { exitCode: result.exitCode ?? 1, group: group.id, migrations };
 }
 
 /** A request that has to be refused at once: exit code and error as --json has them. */

@@ -66,21 +66,19 @@ export async function copyRounds(
   }
 }
 
-/** What was written in so long may go in the freeze. */
-const staleMs = 300;
-
 /**
- * For one that has made its rounds and waits for its freeze: called again and again, it sends what was written meanwhile,
- * so that the freeze does not. Only where rounds can be made at any time (CRIU's cannot, once the dump was made ready).
+ * For one that has made its rounds and waits for its freeze: called again and again, it sends what was written meanwhile
+ * where the last time is longer ago than `staleMs`, so that the freeze does not. Only where rounds can be made at any
+ * time (CRIU's cannot, once the dump was made ready).
  */
 export function roundsWhileWaiting(
   order: Pick<SwitchOrder, 'lazy' | 'bandwidth'>,
   source: RoundSource | null,
   result: { copy: CopyResult | null },
   timeline: Timeline,
-): () => Promise<void> {
+): (staleMs: number) => Promise<void> {
   let last = performance.now();
-  return async () => {
+  return async (staleMs) => {
     const { copy } = result;
     if (!order.lazy || source === null || copy === null || performance.now() - last < staleMs) return;
     const { bytes, ms, wireBytes } = await timeline.span('round while waiting', () =>

@@ -1,5 +1,6 @@
 import type { SwitchOrder } from '../migration/commands.ts';
 import { within } from '../store/connection.ts';
+import type { Gang } from '../store/gangs.ts';
 import { dropLease, renewLease } from '../store/leases.ts';
 import type { AgentContext } from './context.ts';
 
@@ -17,6 +18,7 @@ const afterMs = 60;
  * Waits until no other container of the job is frozen. Two that are frozen at once can each have bytes under way that
  * the other's kernel does not take any more: those wait for a retransmission timer without a sample when both run again,
  * and the job with them (docs/groups.md). Only the length of a stall hangs on it, so whatever fails, the move goes on.
+ * @param gang those that freeze with it
  * @param waiting called again and again meanwhile
  * @param signal the move has ended, and with it the wait
  * @returns ends the turn, soon; again is nothing.
@@ -24,10 +26,13 @@ const afterMs = 60;
 export async function freezeTurn(
   { redis, log }: Pick<AgentContext, 'redis' | 'log'>,
   { migration, container }: Pick<SwitchOrder, 'migration' | 'container'>,
+  gang: Gang | null,
   { waiting, signal }: { waiting: () => Promise<void>; signal: AbortSignal },
 ): Promise<() => void> {
   const name = `freeze-${container.split('.')[0]}`;
-  const take = () => within(questionMs, renewLease(redis, name, migration, leaseMs));
+  // One turn for all that freeze together.
+  const holder = gang === null ? migration : gang.group;
+  const take = () => within(questionMs, renewLease(redis, name, holder, leaseMs));
   const deadline = performance.now() + patienceMs;
   try {
     while (!signal.aborted && !(await take())) {
@@ -43,7 +48,7 @@ export async function freezeTurn(
     return () => undefined;
   }
   const timer = setInterval(() => void take().catch(() => undefined), renewMs);
-  const drop = () => void within(questionMs, dropLease(redis, name, migration)).catch(() => undefined);
+  const drop = () => void within(questionMs, dropLease(redis, name, holder)).catch(() => undefined);
   const end = (ms: number) => {
     clearInterval(timer);
     setTimeout(drop, ms).unref();

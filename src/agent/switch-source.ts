@@ -14,7 +14,10 @@ import { sumPages, sumsFile } from '../pages/verify-pages.ts';
 import { patiently } from '../patience.ts';
 import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
+import { within } from '../store/connection.ts';
 import { openSwitch } from '../store/containers.ts';
+import type { Gang } from '../store/gangs.ts';
+import { passSlot } from '../store/turns.ts';
 import { Timeline } from '../telemetry/timeline.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
@@ -22,12 +25,12 @@ import { ControlLink } from './control-link.ts';
 import { copyRounds, type RoundSource, roundsWhileWaiting } from './copy-rounds.ts';
 import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole, writeSwitchResult } from './files.ts';
-import { freezeTurn } from './freeze-turn.ts';
 import { jobNodes } from './job-nodes.ts';
 import { describeLocal, type LocalHandle, pagesProgramOf } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { parkRanks, releaseRanks } from './quiesce.ts';
+import { untilGangReached } from './rendezvous.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
@@ -36,6 +39,7 @@ import { UpperSync } from './send-upper.ts';
 import { settleSource } from './settle-source.ts';
 import { connectFor, connectSwitch, type SwitchConnections } from './switch-connections.ts';
 import { addSourceStats, addTargetView, sumOfPages } from './switch-result.ts';
+import { takeTurn } from './take-turn.ts';
 import { tellFreeze } from './tell-progress.ts';
 import { copyTurn } from './tracker-turns.ts';
 import { watchSwitch } from './watch-switch.ts';
@@ -44,6 +48,7 @@ import { watchSwitch } from './watch-switch.ts';
 const imageFactor = 2;
 /** How long the target's reason is waited for; the container may be frozen. */
 const reasonMs = 200;
+const passMs = 2000;
 /** Room for what CRIU writes beside the pages. */
 const metadataBytes = 1_073_741_824;
 
@@ -112,6 +117,8 @@ class SourceRun {
   /** Ends the look whether the move was called off. */
   readonly #settling = new AbortController();
   #endCopy: () => void = () => undefined;
+  /** Those that freeze with it. */
+  #gang: Gang | null = null;
   /** Others of the job may freeze. */
   #endTurn: () => void = () => undefined;
   /** Programs that wait for the freeze. */
@@ -132,6 +139,8 @@ class SourceRun {
       await this.#link?.committed;
       timeline.mark('told of the commit');
       this.#endTurn();
+      // The controller says so too; its word waits for what the target measures.
+      void within(passMs, passSlot(context.redis, order.migration)).catch(() => undefined);
       await this.#breakpoint('committed');
       result.outcome = 'committed';
     } catch (error) {
@@ -227,6 +236,8 @@ class SourceRun {
     // They stand frozen, and move as released: nobody has to think of it after the restore.
     if (order.quiesce === 'mpi') await releaseRanks(handle.rootfs);
     if (order.quiesce !== 'none') result.drain = await timeline.span('drain', () => drain(context, armed.drain));
+    const gang = this.#gang;
+    if (gang !== null) await timeline.span('gang', () => untilGangReached(context, gang, order.migration, 'drained'));
     await timeline.span('hold', () => hold(handle.identity, armed.hold));
     await this.#breakpoint('held');
     const imageDir = handle.imageDir(order.migration);
@@ -253,10 +264,19 @@ class SourceRun {
 
   /** Nothing else of the job is frozen now, and everybody who has to be told is there. */
   async #takeTurn(connections: SwitchConnections): Promise<void> {
-    const { context, order, handle } = this;
-    const again = roundsWhileWaiting(order, this.#memory?.rounds ?? null, this.result, this.timeline);
-    this.#endTurn = await freezeTurn(context, order, { waiting: again, signal: this.#settling.signal });
-    await connections.addPeers(await jobNodes(context, handle.facts));
+    const { context, order, handle, timeline } = this;
+    this.#gang = await takeTurn(context, order, {
+      sendWritten: roundsWhileWaiting(order, this.#memory?.rounds ?? null, this.result, timeline),
+      refresh: async () => {
+        await this.#upper?.pass();
+        this.#clocks = await timeline.span('clocks', () => this.#measureClocks());
+      },
+      begun: (end) => {
+        this.#endTurn = end;
+      },
+      tell: async () => connections.addPeers(await jobNodes(context, handle.facts)),
+      signal: this.#settling.signal,
+    });
   }
 
   #armDump(): ArmedCriu<[]> {

@@ -1,28 +1,20 @@
-import { constants } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
-import { exitCode, RankshiftError } from '../errors.ts';
-import { isFinal } from '../migration/machine.ts';
 import {
   type ClockPolicy,
   clockPolicySchema,
-  type MigrationRecord,
   migrationRecordSchema,
-  type Progress,
-  progressSchema,
   type Quiesce,
   quiesceSchema,
   type Strategy,
   strategySchema,
 } from '../migration/record.ts';
 import { type Compression, compressionSchema, mostStreams, streamsSchema } from '../migration/wire.ts';
-import { describeProgress } from './describe-progress.ts';
+import { exitOf, follow, leaveOnInterrupt, outcome } from './follow-migration.ts';
+import { migrateSet } from './migrate-set.ts';
 import { parseDuration, parseRate } from './quantities.ts';
-import { formatMs } from './table.ts';
 import { parseTime } from './times.ts';
-
-const pollMs = 250;
 
 export interface MigrateOptions {
   to?: string;
@@ -38,6 +30,8 @@ export interface MigrateOptions {
   window?: string;
   overridePolicy?: true;
   verify?: true;
+  gang?: boolean;
+  order?: 'best' | 'given';
   wait?: true;
   json?: true;
 }
@@ -46,7 +40,10 @@ export interface MigrateOptions {
 export function migrateCommand(): Command {
   return new Command('migrate')
     .description('move a rank container of a running job to another node, while its peers run on')
-    .argument('<container>', 'JOB.CONTAINER, or JOB where it has one container')
+    .argument(
+      '<container...>',
+      'JOB.CONTAINER, or JOB where it has one container; several go as one group, also as CONTAINER=NODE',
+    )
     .option('--to <node>', 'target node (default: chosen)')
     .addOption(
       new Option(
@@ -70,6 +67,9 @@ export function migrateCommand(): Command {
     .option('--not-before <time>', 'wait in the queue until then; as sbatch --begin: 22:00, tomorrow, now+2hours')
     .option('--window <window>', 'begin in this window only, in local time of the management node: 22:00-06:00')
     .option('--override-policy', 'go against the policy of the site (administrators)')
+    .option('--gang', 'containers of one job freeze together, so that it stalls about once (default, of several)')
+    .option('--no-gang', 'each freezes by itself')
+    .addOption(orderOption())
     .option('--wait', 'wait for the end; the exit code says how it ended')
     .option('--json', 'print the record of the migration as JSON')
     .addHelpText(
@@ -78,17 +78,23 @@ export function migrateCommand(): Command {
 Without --wait it returns when the request is queued. With --wait: 0 moved, 3 refused, 4 rolled back (the container
 runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends the waiting only; rankshift cancel calls the migration off.`,
     )
-    .action(async (container: string, options: MigrateOptions) => {
+    .action(async (containers: string[], options: MigrateOptions) => {
       const api = new ApiClient(loadConfig());
+      const moves = containers.map((text) => moveOf(text, options.to));
+      const [only] = moves;
       const request = {
-        container,
-        ...(options.to === undefined ? {} : { to: options.to }),
         ...howToMove(options),
         ...(options.quiesce === undefined ? {} : { quiesce: options.quiesce }),
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
         ...whenToMove(options),
       };
-      const first = migrationRecordSchema.parse((await api.post('/v1/migrations', request)).migration);
+      if (only === undefined || moves.length > 1) {
+        const { gang, order } = options;
+        const together = { ...(gang === undefined ? {} : { gang }), ...(order === undefined ? {} : { order }) };
+        await migrateSet(api, { ...request, ...together, moves }, options);
+        return;
+      }
+      const first = migrationRecordSchema.parse((await api.post('/v1/migrations', { ...request, ...only })).migration);
       if (options.wait === undefined) {
         console.log(
           options.json === true
@@ -97,7 +103,10 @@ runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends t
         );
         return;
       }
-      leaveOnInterrupt(first.id);
+      const { id } = first;
+      leaveOnInterrupt(
+        `migration ${id} goes on; follow it with: rankshift show ${id}; call it off with: rankshift cancel ${id}`,
+      );
       if (options.json === undefined) console.error(`migration ${first.id} of ${first.container}`);
       const last = await follow(api, first, options.json === true ? () => undefined : (line) => console.error(line));
       if (options.json === true) console.log(JSON.stringify({ version: 1, migration: last }));
@@ -105,6 +114,18 @@ runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends t
       process.exitCode = exitOf(last);
     });
 }
+
+/** `CONTAINER` or `CONTAINER=NODE`. */
+function moveOf(text: string, to: string | undefined): { container: string; to?: string } {
+  const [container = '', node = to] = text.split('=', 2);
+  return { container, ...(node === undefined ? {} : { to: node }) };
+}
+
+export const orderOption = () =>
+  new Option('--order <order>', 'of several: best, so that all are done soonest, or given, as they are named').choices([
+    'best',
+    'given',
+  ]);
 
 export const maxDowntimeOption = () =>
   new Option('--max-downtime <time>', 'refuse where a longer downtime is predicted, for example 500ms');
@@ -167,64 +188,4 @@ export function strategyOption(): Option {
     '--strategy <strategy>',
     'pre-copy: memory goes while the ranks run; stop-and-copy: in the freeze; post-copy: when they run on the target; hybrid: pre-copy, and post-copy of what the ranks write too fast; auto: by the model',
   ).choices(['auto', ...strategySchema.options]);
-}
-
-/** Ctrl-C ends our waiting, not the migration: it is the service's, and half of it cannot be left undone. */
-function leaveOnInterrupt(id: string): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      console.error(
-        `\nmigration ${id} goes on; follow it with: rankshift show ${id}; call it off with: rankshift cancel ${id}`,
-      );
-      process.exit(128 + constants.signals[signal]);
-    });
-  }
-}
-
-/** Asks until the migration is in a final state, telling each change. */
-export async function follow(
-  api: ApiClient,
-  first: MigrationRecord,
-  tell: (line: string) => void,
-): Promise<MigrationRecord> {
-  let shown = '';
-  for (;;) {
-    let record: MigrationRecord;
-    let progress: Progress | null;
-    try {
-      const answer = await api.get(`/v1/migrations/${first.id}`);
-      record = migrationRecordSchema.parse(answer.migration);
-      progress = progressSchema.nullable().default(null).parse(answer.progress);
-    } catch (error) {
-      // The controller may be restarting; the migration goes on without us.
-      if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
-      await new Promise((resolve) => setTimeout(resolve, 4 * pollMs));
-      continue;
-    }
-    const { state, source, target, waitingFor } = record;
-    const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}${progress === null ? '' : `  ${describeProgress(progress)}`}`;
-    if (text !== shown && !isFinal(state)) tell(text);
-    shown = text;
-    if (isFinal(state)) return record;
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
-}
-
-export function outcome(record: MigrationRecord): string {
-  const { id, container, state, source, target, result, error, totalMs } = record;
-  if (state === 'completed') {
-    const stall = result?.stallMs === null ? '' : `, stall ${formatMs(result?.stallMs)}`;
-    return `migration ${id}: ${container} moved ${source} -> ${target}: downtime ${formatMs(result?.downtimeMs)}${stall}, total ${formatMs(totalMs)}`;
-  }
-  const reason = error === null ? '' : `: ${error.message}`;
-  const action = error?.action === undefined ? '' : `\nwhat to do: ${error.action}`;
-  const lines = (error?.lines ?? []).map((line) => `\n  | ${line}`).join('');
-  return `migration ${id} of ${container}: ${state}${reason}${lines}${action}`;
-}
-
-export function exitOf({ state, error }: MigrationRecord): number {
-  if (state === 'completed') return exitCode.done;
-  if (state === 'refused')
-    return error === null ? exitCode.refused : RankshiftError.from(error).exitCode || exitCode.refused;
-  return state === 'needs-operator' || state === 'lost' ? exitCode.needsOperator : exitCode.rolledBack;
 }

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { migrationRecordSchema } from '../migration/record.ts';
-import { exitOf, follow, outcome } from './migrate.ts';
+import { exitOf, follow, outcome } from './follow-migration.ts';
 
 /** `rankshift resolve ID` */
 export function resolveCommand(): Command {

@@ -113,8 +113,8 @@ async function begin(
       if (!wanting.has(member.container) || container === undefined || next.to === null || next.state === 'stays')
         return next;
       const request = { container: member.container, to: next.to, group: group.id };
-      const { notBefore } = await termsOfMove(context, container.job, request);
-      const { id } = await queueMigration(context, group.requestedBy, container, request, notBefore);
+      const terms = await termsOfMove(context, container.job, request);
+      const { id } = await queueMigration(context, group.requestedBy, container, request, terms);
       return { ...next, state: 'moving' as const, migration: id, tries: member.tries + 1, reasons: [] };
     }),
   );

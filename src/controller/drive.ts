@@ -9,10 +9,12 @@ import { breakpoint } from '../process/breakpoint.ts';
 import { lockContainer, readContainer, unlockContainer } from '../store/containers.ts';
 import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts';
 import { freeMemory } from '../store/reservations.ts';
+import { passSlot } from '../store/turns.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
 import { finishMove } from './finish-move.ts';
 import { holdTarget } from './hold-target.ts';
+import { goAlone, letGo } from './let-go.ts';
 import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces } from './places.ts';
 import { termsOfMove } from './policy.ts';
@@ -21,7 +23,7 @@ import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
 import { untilShellsEnd } from './until-shells-end.ts';
-import { untilTurn } from './until-turn.ts';
+import { untilAlone, untilCopying, untilMadeReady } from './until-turn.ts';
 import { settleSoon } from './watch-allocations.ts';
 import { whileWanted } from './while-wanted.ts';
 import { whyCancelled } from './why-cancelled.ts';
@@ -68,6 +70,7 @@ async function clearUp(context: ControllerContext, record: MigrationRecord): Pro
   const { redis } = context;
   await unlockContainer(redis, record.container, record.id);
   if (record.target !== null) await freeMemory(redis, record.target, record.id);
+  await letGo(context, record);
   await forgetActive(redis, record);
   // What was held for a move that did not take place goes back; of one that did, all is settled (finish-move.ts).
   if (record.state !== 'completed' && record.target !== null) void settleSoon(context, record.job);
@@ -78,7 +81,9 @@ async function clearUp(context: ControllerContext, record: MigrationRecord): Pro
 async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
-  await untilTurn(context, start, waiting(apply));
+  await untilAlone(context, start, waiting(apply));
+  if (await postponed(context, start, apply)) return;
+  await untilMadeReady(context, start, (await sourceOf(context, start.container)).source, waiting(apply));
   if (await postponed(context, start, apply)) return;
   await lockContainer(context.redis, start.container, start);
   await untilShellsEnd(context, start, waiting(apply));
@@ -142,6 +147,7 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
     },
     { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
   );
+  await untilCopying(context, start, plan, plan.target, waiting(apply));
   if (await cancelled(context, id, apply, undo)) return;
 
   await apply({ type: hasRounds(order.strategy) ? 'copying-started' : 'switching-started', at: Date.now() });
@@ -163,6 +169,8 @@ async function switchOver(
   } catch (error) {
     if (context.stopping.aborted) throw error;
     context.log.warn({ migration: id, error: (error as Error).message }, 'the switch was interrupted');
+    // It may be long until its agent is back.
+    await goAlone(context, record);
     await decide(context, await readMigration(context.redis, id), apply, RankshiftError.from(error));
     return;
   }
@@ -194,10 +202,12 @@ async function conclude(
     const frozenAt = result.timeline.find(({ name }) => name === 'frozen')?.at;
     if (state === 'copying') await apply({ type: 'switching-started', at: Math.round(frozenAt ?? Date.now()) });
     await apply({ type: 'switched', at: Date.now(), result });
+    await passSlot(context.redis, record.id);
     await finishMove(context, { ...record, state: 'finishing', result }, apply);
     return;
   }
   const latest = await readMigration(context.redis, record.id);
+  await goAlone(context, latest);
   await settleTarget(context, latest);
   if (latest.cancelRequested) {
     await apply({ type: 'cancelled', at: Date.now(), error: await whyCancelled(context, latest) });
@@ -244,6 +254,8 @@ async function postponed(context: ControllerContext, start: MigrationRecord, app
   const { notBefore } = await termsOfMove(context, start.job, start.request);
   if (notBefore === null) return false;
   await apply({ type: 'postponed', at: Date.now(), until: notBefore.at, reason: notBefore.why });
+  // Nobody waits for it meanwhile, and it holds nothing.
+  await letGo(context, start);
   return true;
 }
 

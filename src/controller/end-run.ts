@@ -4,6 +4,7 @@ import { readAllocation } from '../store/allocations.ts';
 import { abortSwitch, listContainers, removeContainer, setContainerState } from '../store/containers.ts';
 import { applyEvent, listActiveMigrations } from '../store/migrations.ts';
 import { readRun, removeRun, updateRun } from '../store/runs.ts';
+import { stopWaiting } from '../store/turns.ts';
 import type { ControllerContext } from './context.ts';
 import { settleSoon } from './watch-allocations.ts';
 
@@ -58,6 +59,7 @@ async function endMoves(context: ControllerContext, job: number): Promise<void> 
   };
   for (const { id } of await moves()) {
     const { state, epoch, container } = await applyEvent(redis, id, { type: 'cancel-requested', at: Date.now() });
+    await stopWaiting(redis, id);
     if (['copying', 'switching'].includes(state) && epoch !== null)
       await abortSwitch(redis, { container, migration: id, epoch });
   }

@@ -13,7 +13,7 @@ import { cancelGroup, evacuationSchema, planWish, readWish, returnSchema, startG
 
 type WhoAsks = (request: ApiRequest<unknown, unknown>) => Promise<Caller>;
 
-/** Evacuations and returns: administrators and Slurm's own user start them, users see what concerns their containers. */
+/** Evacuations and returns: administrators and Slurm's own user start them; a set is its user's, and users see what concerns their containers. */
 export function groupRoutes(context: ControllerContext, caller: WhoAsks): Route[] {
   const group = async (request: ApiRequest<unknown, unknown>): Promise<GroupRecord> =>
     seenBy(context, await caller(request), await readGroup(context.redis, groupId(request.params)));
@@ -78,8 +78,10 @@ export function groupRoutes(context: ControllerContext, caller: WhoAsks): Route[
       path: '/v1/groups/:id/cancel',
       body: z.strictObject({}),
       handle: async (request) => {
-        mayEvacuate(context, await caller(request));
-        return cancelGroup(context, groupId(request.params));
+        const who = await caller(request);
+        const { id, kind, requestedBy } = await readGroup(context.redis, groupId(request.params));
+        if (kind !== 'set' || requestedBy.uid !== who.uid) mayEvacuate(context, who);
+        return cancelGroup(context, id);
       },
     }),
   ];
@@ -93,7 +95,8 @@ function mayEvacuate({ config }: ControllerContext, caller: Caller): Caller {
 
 /** The group with those members only that the caller may see. @throws RankshiftError E_NOT_PERMITTED where there are none. */
 async function seenBy(context: ControllerContext, caller: Caller, group: GroupRecord): Promise<GroupRecord> {
-  if (caller.admin || caller.name === context.config.slurmUser) return group;
+  const own = group.requestedBy.uid === caller.uid;
+  if (own || caller.admin || caller.name === context.config.slurmUser) return group;
   const jobs = new Set((await visibleContainers(context, caller)).map(({ job }) => job));
   const members = group.members.filter(({ job }) => jobs.has(job));
   if (members.length === 0) {

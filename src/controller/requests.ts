@@ -1,12 +1,15 @@
 import { RankshiftError } from '../errors.ts';
 import { type ContainerRecord, parseContainerId } from '../migration/container.ts';
 import { isCancellable, isFinal } from '../migration/machine.ts';
+import type { Terms } from '../migration/policy-terms.ts';
 import type { MigrationRecord, MigrationRequest, Plan } from '../migration/record.ts';
 import { remedyOf } from '../migration/remedies.ts';
 import { abortSwitch, readContainer } from '../store/containers.ts';
 import { applyEvent, createMigration, readMigration } from '../store/migrations.ts';
+import { stopWaiting } from '../store/turns.ts';
 import { type Caller, requireOwner } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
+import { goAlone } from './let-go.ts';
 import { gatherNamed } from './node-facts.ts';
 import { containersOfJob } from './places.ts';
 import { requireTerms } from './policy.ts';
@@ -62,12 +65,8 @@ export async function planRequest(
   return plan;
 }
 
-/** Puts a move into the queue. @throws RankshiftError where the caller may not, the node is unknown, or the container moves already. */
-export async function submitMigration(
-  context: ControllerContext,
-  caller: Caller,
-  request: MigrationRequest,
-): Promise<MigrationRecord> {
+/** What can be said at once. @throws RankshiftError where the caller may not, the node is unknown, or the container moves already. */
+export async function checkRequest(context: ControllerContext, caller: Caller, request: MigrationRequest) {
   const container = await findContainer(context, caller, request.container);
   if (container.migration !== '') {
     throw new RankshiftError(
@@ -75,7 +74,7 @@ export async function submitMigration(
       `container ${container.id} is moving already (migration ${container.migration})`,
     );
   }
-  const { reasons, notBefore } = await requireTerms(context, caller, container.job, request);
+  const { reasons, notBefore, gang } = await requireTerms(context, caller, container.job, request);
   if (reasons.length > 0)
     throw new RankshiftError('E_REFUSED', reasons.map(({ message }) => message).join('; '), {
       action: remedyOf(reasons, container.owner, null),
@@ -89,22 +88,35 @@ export async function submitMigration(
       container: 'running on source',
     });
   }
-  const requestedBy = { uid: caller.uid, name: caller.name };
-  return queueMigration(context, requestedBy, container, request, notBefore);
+  return { container, notBefore, gang };
 }
 
-/** Writes the record of a move and wakes a driver; everything else about it is the preflight's business. */
+/** Puts a move into the queue. @throws RankshiftError as checkRequest. */
+export async function submitMigration(
+  context: ControllerContext,
+  caller: Caller,
+  request: MigrationRequest,
+): Promise<MigrationRecord> {
+  const { container, ...terms } = await checkRequest(context, caller, request);
+  const requestedBy = { uid: caller.uid, name: caller.name };
+  return queueMigration(context, requestedBy, container, request, terms);
+}
+
+/**
+ * Writes the record of a move and wakes a driver; everything else about it is the preflight's business.
+ * @param terms when it may begin, and whether it goes with its gang where the request does not say
+ */
 export async function queueMigration(
   context: ControllerContext,
   requestedBy: MigrationRecord['requestedBy'],
   { id, job, uid, user }: Pick<ContainerRecord, 'id' | 'job' | 'uid' | 'user'>,
   request: MigrationRequest,
-  notBefore: { at: number; why: string } | null = null,
+  { notBefore, gang }: Pick<Terms, 'notBefore' | 'gang'> = { notBefore: null, gang: null },
 ): Promise<MigrationRecord> {
   const record = await createMigration(context.redis, {
     ...{ container: id, job, requestedBy },
     owner: { uid, name: user },
-    request,
+    request: gang === null || request.group === undefined ? request : { gang, ...request },
   });
   if (notBefore !== null) {
     // Found by the look for orphans when its time has come.
@@ -129,6 +141,9 @@ export async function cancelMigration(
   if (!isCancellable(record.state))
     throw tooLate(id, isFinal(record.state) ? `has ended: ${record.state}` : 'has committed');
   const marked = await applyEvent(context.redis, id, { type: 'cancel-requested', at: Date.now() });
+  await stopWaiting(context.redis, id);
+  // Before its agent has looked: it may be long in coming to that.
+  await goAlone(context, marked);
   if (['copying', 'switching'].includes(marked.state) && record.epoch !== null) {
     const answer = await abortSwitch(context.redis, {
       container: record.container,

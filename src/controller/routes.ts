@@ -27,16 +27,23 @@ import {
 import { requireRedis } from './require-redis.ts';
 import { runRequestSchema, startRun } from './start-run.ts';
 import { type OutputEvent, streamOutput } from './stream-output.ts';
+import { submitSet } from './submit-set.ts';
 
-const moveSchema = z.strictObject({
-  container: z.string().max(32),
-  to: nodeNameSchema.optional(),
+const howSchema = z.strictObject({
   clockPolicy: clockPolicySchema.optional(),
   ...migrationRequestSchema.pick({
     ...{ quiesce: true, strategy: true, maxDowntimeMs: true, force: true, bandwidth: true },
     ...{ compression: true, streams: true, verify: true },
     ...{ notBefore: true, window: true, overridePolicy: true },
   }).shape,
+});
+const oneMove = { container: z.string().max(32), to: nodeNameSchema.optional() };
+const moveSchema = howSchema.extend(oneMove);
+/** Several containers, each with its target or what the whole set says, and how all of them go. */
+const setSchema = howSchema.extend({
+  moves: z.array(z.strictObject(oneMove)).min(1).max(200),
+  gang: z.boolean().optional(),
+  order: migrationRequestSchema.shape.order,
 });
 const offset = z.coerce.number().int().min(0).default(0);
 const signalSchema = z.strictObject({
@@ -76,6 +83,16 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
       handle: async (request) => {
         const who = await caller(request);
         return { migration: await submitMigration(context, who, await moveOf(context, who, request.body)) };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/sets',
+      body: setSchema,
+      handle: async (request) => {
+        const who = await caller(request);
+        const { moves, ...how } = request.body;
+        return submitSet(context, who, await Promise.all(moves.map((one) => moveOf(context, who, { ...how, ...one }))));
       },
     }),
     route({
@@ -226,7 +243,11 @@ function message(text: string): OutputEvent {
   return { type: 'output', stdout: '', stderr: Buffer.from(text).toString('base64') };
 }
 
-async function moveOf(context: ControllerContext, caller: Caller, body: z.infer<typeof moveSchema>) {
+async function moveOf<B extends { container: string }>(
+  context: ControllerContext,
+  caller: Caller,
+  body: B,
+): Promise<B> {
   const { id } = await findContainer(context, caller, body.container);
   return { ...body, container: id };
 }

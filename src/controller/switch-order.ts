@@ -1,4 +1,5 @@
 import type { SwitchOrder } from '../migration/commands.ts';
+import { gangOf } from '../migration/gang.ts';
 import type { MigrationRecord, Plan } from '../migration/record.ts';
 import { plainWire } from '../migration/wire.ts';
 import type { ControllerContext } from './context.ts';
@@ -18,6 +19,7 @@ export async function switchOrder(
     agentAddress(context, target),
     peerAgents(context, record.job, [source, target]),
   ]);
+  const quiesce = record.request.quiesce ?? context.config.quiesce;
   return {
     migration: record.id,
     container: record.container,
@@ -26,13 +28,15 @@ export async function switchOrder(
     target: targetAddress,
     peers,
     clockPolicy: record.request.clockPolicy ?? context.config.clockPolicy,
-    quiesce: record.request.quiesce ?? context.config.quiesce,
+    quiesce,
     memoryBytes: Math.ceil(memoryBytes),
     strategy,
     lazy,
     bandwidth: record.request.bandwidth ?? null,
     verify: record.request.verify ?? false,
     wire: wire === null ? plainWire : { compression: wire.compression, streams: wire.streams },
+    // Ranks park at an MPI call, and one inside of a call comes out of it only while its peers run.
+    gang: quiesce === 'mpi' ? null : (gangOf(record)?.group ?? null),
     dirtyBytesPerSecond,
     roundTripMs: link?.roundTripMs ?? 0,
   };

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import {
   clockPolicySchema,
   containerIdSchema,
+  groupIdSchema,
   linkFactsSchema,
   migrationIdSchema,
   nodeNameSchema,
@@ -119,6 +120,8 @@ export const switchOrderSchema = z.strictObject({
   /** Every page of the restored container is compared with the source's before the commit. */
   verify: z.boolean().default(false),
   wire: wireSchema,
+  /** The group of moves whose containers of this job freeze together; null: this one by itself. */
+  gang: groupIdSchema.nullable().default(null),
   /** What the ranks write, as the plan sampled it. */
   dirtyBytesPerSecond: z.number().min(0).nullable(),
 });

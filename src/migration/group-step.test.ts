@@ -174,3 +174,43 @@ test('whatever the records say, what is settled stays so, nothing is moved twice
   );
   t.pass();
 });
+
+test('a set is the moves that it was made of: none is begun anew, and each says how it ended', (t) => {
+  const ids = ['1.0', '1.1', '2.0', '3.0', '4.0'];
+  const set = group({
+    kind: 'set',
+    members: ids.map((id, index) => ({
+      ...members()[0],
+      container: id,
+      to: null,
+      migration: String(index + 1),
+      tries: 1,
+    })),
+  } as Partial<GroupRecord>);
+  const error = { code: 'E_LINK', message: 'the link broke', retryable: true };
+  const { members: all, ...step } = stepGroup(
+    set,
+    facts(
+      ids.slice(0, 4).map((id) => container(id, 'n2')),
+      [
+        migration('1', '1.0', 'completed', { target: 'n3' }),
+        migration('2', '1.1', 'rolled-back', { error }),
+        migration('3', '2.0', 'copying', { target: 'n4' }),
+        // The fourth is forgotten, and the fifth's job has ended since.
+        migration('5', '4.0', 'completed', { target: 'n3' }),
+      ],
+    ),
+  );
+  t.deepEqual(
+    all.map(({ state, to }) => [state, to]),
+    [
+      ['moved', 'n3'],
+      ['stays', null],
+      ['moving', 'n4'],
+      ['stays', null],
+      ['moved', 'n3'],
+    ],
+  );
+  t.deepEqual(all[1]?.reasons, [{ code: 'E_LINK', message: 'the link broke' }]);
+  t.deepEqual(step, { start: [], cancel: [], state: 'active' });
+});

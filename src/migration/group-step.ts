@@ -77,9 +77,12 @@ function stepMember(group: GroupRecord, member: GroupMember, facts: GroupFacts, 
       cancel.push(migration.id);
     return { ...member, state: 'moving', to: migration.target ?? member.to };
   }
+  if (group.kind === 'set' && migration?.state === 'completed')
+    return { ...member, state: 'moved', to: migration.target, reasons: [] };
   if (container === undefined || container.state === 'ended') {
     return migration?.state === 'lost' ? { ...member, state: 'lost' } : { ...member, state: 'ended' };
   }
+  if (group.kind === 'set' && migration === undefined) return { ...member, state: 'stays', reasons: [forgotten] };
   if (arrived(group, member, container)) return { ...member, state: 'moved', to: container.owner, reasons: [] };
   if (migration !== undefined) return afterMigration(group, member, migration, facts.now);
   if (group.cancelRequested) return { ...member, state: 'cancelled' };
@@ -89,6 +92,9 @@ function stepMember(group: GroupRecord, member: GroupMember, facts: GroupFacts, 
 function arrived(group: GroupRecord, member: GroupMember, { owner }: ContainerRecord): boolean {
   return group.kind === 'evacuation' ? !group.nodes.includes(owner) : owner === member.to;
 }
+
+/** A set is the migrations that it was made of, with what each was asked for: nothing is begun anew for it. */
+const forgotten = { code: 'forgotten', message: 'its migration is not kept any more' };
 
 /** A migration that ended and left the container where it was. */
 function afterMigration(group: GroupRecord, member: GroupMember, migration: MigrationRecord, now: number): GroupMember {
@@ -111,7 +117,8 @@ function afterMigration(group: GroupRecord, member: GroupMember, migration: Migr
     return { ...member, state: 'stays', reasons: [{ code: 'needs-operator', message: `${message} (${action})` }] };
   }
   if (group.cancelRequested) return { ...member, state: 'cancelled' };
-  if (member.tries >= mostTries || !mayPass(migration)) return { ...member, state: 'stays', reasons };
+  if (group.kind === 'set' || member.tries >= mostTries || !mayPass(migration))
+    return { ...member, state: 'stays', reasons };
   const notBefore = now + pauseMs * 2 ** (member.tries - 1);
   return { ...member, state: 'waiting', migration: null, notBefore, reasons };
 }

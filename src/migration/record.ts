@@ -62,6 +62,10 @@ export const migrationRequestSchema = z.strictObject({
   compression: compressionSchema.or(z.literal('auto')).optional(),
   /** Connections. */
   streams: streamsSchema.or(z.literal('auto')).optional(),
+  /** Whether it keeps its place among the requests, or goes where all of them together are done soonest (schedule.ts). */
+  order: z.enum(['best', 'given']).optional(),
+  /** Whether it freezes together with the containers of its job that move in the same group. @defaultValue true */
+  gang: z.boolean().optional(),
   /** The evacuation, return or set (group.ts) that the move belongs to. */
   group: groupIdSchema.optional(),
   /** The move does not begin before, Unix time in milliseconds. */

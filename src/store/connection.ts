@@ -8,6 +8,8 @@ import type { Logger } from '../telemetry/logger.ts';
 
 /** Prefix of every key of ours. */
 export const keyPrefix = 'rs';
+/** Set of the migrations that have not come to their end. */
+export const activeKey = `${keyPrefix}:migrations-active`;
 
 const luaDirectory = join(import.meta.dirname, 'lua');
 

@@ -16,12 +16,17 @@ export type NewGroup = Pick<
   'kind' | 'nodes' | 'targets' | 'reason' | 'requestedBy' | 'origin' | 'members' | 'askedAt'
 >;
 
-/** Writes a new group, in the state active; its id is e1, e2, ... */
-export async function createGroup(redis: Redis, fields: NewGroup): Promise<GroupRecord> {
+/** Of a group that is yet to be written: e1, e2, ... */
+export async function newGroupId(redis: Redis): Promise<string> {
+  return `e${await redis.incr(sequence)}`;
+}
+
+/** Writes a new group, in the state active. @param id of newGroupId, where its moves were made before it */
+export async function createGroup(redis: Redis, fields: NewGroup, id?: string): Promise<GroupRecord> {
   const record: GroupRecord = {
     version: 1,
     revision: 0,
-    id: `e${await redis.incr(sequence)}`,
+    id: id ?? (await newGroupId(redis)),
     state: 'active',
     cancelRequested: false,
     waitingFor: null,

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
 import { RankshiftError } from '../errors.ts';
+import { gangOf } from '../migration/gang.ts';
 import { isFinal, type MigrationEvent, newMigration, reduce } from '../migration/machine.ts';
 import { type MigrationRecord, migrationRecordSchema } from '../migration/record.ts';
-import { keyPrefix, script } from './connection.ts';
+import { activeKey, keyPrefix, script } from './connection.ts';
+import { joinGang } from './gangs.ts';
 
 export const migrationKey = (id: string) => `${keyPrefix}:migration:${id}`;
 const key = migrationKey;
@@ -10,8 +12,6 @@ const sequence = `${keyPrefix}:migration-sequence`;
 /** Set of those of one container that have not come to their end. */
 const movesOf = (container: string) => `${keyPrefix}:moves:${container}`;
 const byTime = `${keyPrefix}:migrations`;
-/** Set of the migrations that have not come to their end. */
-export const activeKey = `${keyPrefix}:migrations-active`;
 
 /** How many finished migrations are kept; a hundred more until the oldest are forgotten together. */
 export const keptMigrations = 10_000;
@@ -27,6 +27,8 @@ export async function createMigration(
   const written = await script(redis, 'updateRecord', key(id), '', JSON.stringify(record));
   if (written !== 1) throw new RankshiftError('E_INTERNAL', `migration ${id} exists already`);
   await redis.multi().zadd(byTime, record.createdAt, id).sadd(activeKey, id).sadd(movesOf(fields.container), id).exec();
+  const gang = gangOf(record);
+  if (gang !== null) await joinGang(redis, gang, id);
   if (Number(id) % forgottenAtOnce === 0) await forgetOldest(redis);
   return record;
 }

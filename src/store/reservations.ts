@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis';
-import { keyPrefix, script } from './connection.ts';
-import { activeKey } from './migrations.ts';
+import { activeKey, keyPrefix, script } from './connection.ts';
 
 const key = (node: string) => `${keyPrefix}:reserved:${node}`;
 

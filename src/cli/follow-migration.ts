@@ -1,0 +1,67 @@
+import { constants } from 'node:os';
+import type { ApiClient } from '../api/client.ts';
+import { exitCode, RankshiftError } from '../errors.ts';
+import { isFinal } from '../migration/machine.ts';
+import { type MigrationRecord, migrationRecordSchema, type Progress, progressSchema } from '../migration/record.ts';
+import { describeProgress } from './describe-progress.ts';
+import { formatMs } from './table.ts';
+
+const pollMs = 250;
+
+/** Ctrl-C ends our waiting, not the migration: it is the service's, and half of it cannot be left undone. */
+export function leaveOnInterrupt(told: string): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      console.error(`\n${told}`);
+      process.exit(128 + constants.signals[signal]);
+    });
+  }
+}
+
+/** Asks until the migration is in a final state, telling each change. */
+export async function follow(
+  api: ApiClient,
+  first: MigrationRecord,
+  tell: (line: string) => void,
+): Promise<MigrationRecord> {
+  let shown = '';
+  for (;;) {
+    let record: MigrationRecord;
+    let progress: Progress | null;
+    try {
+      const answer = await api.get(`/v1/migrations/${first.id}`);
+      record = migrationRecordSchema.parse(answer.migration);
+      progress = progressSchema.nullable().default(null).parse(answer.progress);
+    } catch (error) {
+      // The controller may be restarting; the migration goes on without us.
+      if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
+      await new Promise((resolve) => setTimeout(resolve, 4 * pollMs));
+      continue;
+    }
+    const { state, source, target, waitingFor } = record;
+    const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}${progress === null ? '' : `  ${describeProgress(progress)}`}`;
+    if (text !== shown && !isFinal(state)) tell(text);
+    shown = text;
+    if (isFinal(state)) return record;
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+export function outcome(record: MigrationRecord): string {
+  const { id, container, state, source, target, result, error, totalMs } = record;
+  if (state === 'completed') {
+    const stall = result?.stallMs === null ? '' : `, stall ${formatMs(result?.stallMs)}`;
+    return `migration ${id}: ${container} moved ${source} -> ${target}: downtime ${formatMs(result?.downtimeMs)}${stall}, total ${formatMs(totalMs)}`;
+  }
+  const reason = error === null ? '' : `: ${error.message}`;
+  const action = error?.action === undefined ? '' : `\nwhat to do: ${error.action}`;
+  const lines = (error?.lines ?? []).map((line) => `\n  | ${line}`).join('');
+  return `migration ${id} of ${container}: ${state}${reason}${lines}${action}`;
+}
+
+export function exitOf({ state, error }: MigrationRecord): number {
+  if (state === 'completed') return exitCode.done;
+  if (state === 'refused')
+    return error === null ? exitCode.refused : RankshiftError.from(error).exitCode || exitCode.refused;
+  return state === 'needs-operator' || state === 'lost' ? exitCode.needsOperator : exitCode.rolledBack;
+}

@@ -1,0 +1,138 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { Redis } from 'ioredis';
+import { type Limits, Slots } from '../migration/schedule.ts';
+import { activeKey } from './connection.ts';
+import { gangReached, gangReady, gangSize, joinGang, leaveGang } from './gangs.ts';
+import { luaRedis } from './testing.ts';
+import { freeSlot, passSlot, readTurns, takeSlot, waitForSlot } from './turns.ts';
+
+const node = fc.constantFrom('n1', 'n2', 'n3');
+const step = fc.record({
+  act: fc.constantFrom('ahead', 'copy', 'pass', 'free', 'end'),
+  id: fc.integer({ min: 1, max: 8 }).map(String),
+  source: node,
+  target: node,
+});
+const few = fc.integer({ min: 1, max: 3 });
+
+test('places are given as the schedule counts them, whatever comes in whatever order', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.record({ out: few, in: few, link: few, cluster: few }),
+      fc.array(step, { maxLength: 30 }),
+      async (limits: Limits, steps) => {
+        const redis = await luaRedis();
+        for (let id = 1; id <= 8; id++) await redis.sadd(activeKey, String(id));
+        const ended = new Set<string>();
+        for (const { act, id, source, target } of steps) {
+          if (ended.has(id)) continue;
+          const held = (await readTurns(redis)).held;
+          const mine = held.find((one) => one.id === id);
+          if (act === 'pass') await passSlot(redis, id);
+          else if (act === 'free') await freeSlot(redis, id);
+          else if (act === 'end') {
+            // Its driver died before it gave anything back.
+            await redis.srem(activeKey, id);
+            ended.add(id);
+          } else {
+            const counted = held.filter((one) => one.id !== id && (one.stage === 'ahead') === (act === 'ahead'));
+            const used = new Slots(
+              act === 'ahead' ? { ...limits, in: 99, link: 99 } : limits,
+              counted.map((one) => ({ ...one, stage: one.stage === 'restore' ? 'restore' : 'copy' })),
+            );
+            const room = used.full({ source, target }) === null;
+            t.is(await takeSlot(redis, { id, stage: act, source, target }, limits), room);
+            continue;
+          }
+          const now = (await readTurns(redis)).held.find((one) => one.id === id);
+          if (act === 'pass') t.is(now?.stage, mine?.stage === 'copy' ? 'restore' : mine?.stage);
+          else t.is(now, undefined);
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('who waits is seen until he has his place, and not any more when his migration has ended', async (t) => {
+  const redis = await luaRedis();
+  await redis.sadd(activeKey, '1');
+  const move = { id: '1', stage: 'ahead', source: 'n1', target: '', copySeconds: 0, restoreSeconds: 0 } as const;
+  const waiting = { ...move, given: false, since: 1 };
+  for (const id of ['1', '2']) await waitForSlot(redis, { ...waiting, id });
+  t.deepEqual((await readTurns(redis)).waiting, [waiting]);
+  t.true(await takeSlot(redis, move, { out: 1, in: 1, link: 1, cluster: 1 }));
+  t.deepEqual(await readTurns(redis), { waiting: [], held: [{ id: '1', stage: 'ahead', source: 'n1', target: '' }] });
+});
+
+const gang = { group: 'e1', job: 42 };
+
+async function gangOf(...members: string[]): Promise<Redis> {
+  const redis = await luaRedis();
+  for (const id of members) {
+    await redis.sadd(activeKey, id);
+    await joinGang(redis, gang, id);
+  }
+  return redis;
+}
+
+test('a gang goes when its last member is ready, and all who were ready go', async (t) => {
+  const redis = await gangOf('1', '2', '3');
+  t.false(await gangReady(redis, gang, '1', false));
+  t.false(await gangReady(redis, gang, '2', false));
+  t.false(await gangReady(redis, gang, '1', false));
+  t.true(await gangReady(redis, gang, '3', false));
+  for (const id of ['1', '2']) t.true(await gangReady(redis, gang, id, false));
+  t.deepEqual([await gangReached(redis, gang, '1', 'armed'), await gangReached(redis, gang, '2', 'armed')], [2, 1]);
+  t.is(await gangReached(redis, gang, '2', 'drained'), 2);
+  t.is(await gangReached(redis, gang, '3', 'armed'), 0);
+  t.is(await gangReached(redis, gang, '1', 'drained'), 1);
+  t.is(await gangReached(redis, gang, '3', 'drained'), 0);
+});
+
+test('nobody waits for one that has left, has ended, or comes too late', async (t) => {
+  const redis = await gangOf('1', '2', '3', '4');
+  t.false(await gangReady(redis, gang, '1', false));
+  await leaveGang(redis, gang, '2');
+  t.is(await gangSize(redis, gang), 3);
+  t.false(await gangReady(redis, gang, '1', false));
+  // Its controller died between its end and its leaving.
+  await redis.srem(activeKey, '3');
+  t.false(await gangReady(redis, gang, '1', false));
+  t.true(await gangReady(redis, gang, '1', true));
+  // The fourth is late, and goes by itself: nobody else has not gone.
+  t.true(await gangReady(redis, gang, '4', false));
+  t.is(await gangReached(redis, gang, '1', 'armed'), 1);
+  t.is(await gangReached(redis, gang, '4', 'armed'), 0);
+});
+
+test('whatever each does, no member waits for ever, and who once goes does not wait again', async (t) => {
+  const acts = fc.record({
+    id: fc.integer({ min: 1, max: 4 }).map(String),
+    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(acts, { maxLength: 25 }), async (list) => {
+      const redis = await gangOf('1', '2', '3', '4');
+      const gone = new Set<string>();
+      for (const { id, act } of list) {
+        if (act === 'look' || act === 'late') {
+          const went = await gangReady(redis, gang, id, act === 'late');
+          if (gone.has(id) || act === 'late') t.true(went);
+          if (went) gone.add(id);
+        } else if (act === 'end') await redis.srem(activeKey, id);
+        else if (act === 'armed' || act === 'drained') {
+          if (gone.has(id)) t.true((await gangReached(redis, gang, id, act)) <= 3);
+        } else {
+          await (act === 'join' ? joinGang : leaveGang)(redis, gang, id);
+          gone.delete(id);
+        }
+      }
+      // Where all look again, one after another, each goes at the latest when the last has looked.
+      for (const id of ['1', '2', '3', '4']) await gangReady(redis, gang, id, false);
+      for (const id of ['1', '2', '3', '4']) t.true(await gangReady(redis, gang, id, false));
+    }),
+    { numRuns: 100 },
+  );
+});

@@ -1,0 +1,81 @@
+import type { Redis } from 'ioredis';
+import { LuaFactory } from 'wasmoon';
+
+/** As much of Redis as the scripts of groups use, in the same Lua that runs them. */
+const prelude = `
+local keys = {}
+local function of(key) keys[key] = keys[key] or {}; return keys[key] end
+local commands = {
+  HSET = function(key, field, value) of(key)[field] = value; return 1 end,
+  HGET = function(key, field) return of(key)[field] or false end,
+  HDEL = function(key, field) of(key)[field] = nil; return 1 end,
+  SADD = function(key, member) of(key)[member] = true; return 1 end,
+  SREM = function(key, member) of(key)[member] = nil; return 1 end,
+  SISMEMBER = function(key, member) return of(key)[member] and 1 or 0 end,
+  EXPIRE = function() return 1 end,
+  HLEN = function(key) local n = 0; for _ in pairs(of(key)) do n = n + 1 end; return n end,
+  HGETALL = function(key)
+    local all = {}
+    for field, value in pairs(of(key)) do all[#all + 1] = field; all[#all + 1] = value end
+    return all
+  end,
+}
+redis = { call = function(name, ...) return commands[name](...) end }
+function list(key)
+  local lines = {}
+  for field, value in pairs(of(key)) do lines[#lines + 1] = field .. '\\t' .. tostring(value) end
+  return table.concat(lines, '\\n')
+end
+function run(text, count, ...)
+  local all = { ... }
+  KEYS, ARGV = {}, {}
+  for i, one in ipairs(all) do
+    if i <= count then KEYS[#KEYS + 1] = one else ARGV[#ARGV + 1] = one end
+  end
+  return assert(load(text))()
+end
+`;
+
+const factory = new LuaFactory();
+
+/** A Redis of its own for a test of Lua scripts: hashes and sets, nothing that blocks or ends by itself. */
+export async function luaRedis(): Promise<Redis> {
+  const lua = await factory.createEngine();
+  await lua.doString(prelude);
+  const of = (name: string): ((...args: unknown[]) => unknown) => lua.global.get(name);
+  const [run, list] = [of('run'), of('list')];
+  const call = async (name: string, ...args: unknown[]) =>
+    run(`return redis.call('${name}', table.unpack(ARGV))`, 0, ...args);
+  const entries = (key: string) =>
+    String(list(key))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => line.split('\t') as [string, string]);
+  const client = {
+    evalsha: () => Promise.reject(new Error('NOSCRIPT')),
+    eval: async (text: string, count: number, ...args: string[]) => run(text, count, ...args),
+    hset: (...args: string[]) => call('HSET', ...args),
+    hdel: (...args: string[]) => call('HDEL', ...args),
+    sadd: (...args: string[]) => call('SADD', ...args),
+    srem: (...args: string[]) => call('SREM', ...args),
+    expire: () => call('EXPIRE'),
+    hlen: (key: string) => call('HLEN', key),
+    hgetall: async (key: string) => Object.fromEntries(entries(key)),
+    smembers: async (key: string) => entries(key).map(([member]) => member),
+    multi() {
+      return Object.assign(Object.create(client), {
+        ...Object.fromEntries(
+          (['hset', 'hdel', 'expire'] as const).map((name) => [
+            name,
+            function (this: unknown, ...args: string[]) {
+              void client[name](...(args as [string]));
+              return this;
+            },
+          ]),
+        ),
+        exec: async () => [],
+      });
+    },
+  };
+  return client as unknown as Redis;
+}
