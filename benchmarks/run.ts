@@ -9,6 +9,7 @@ import { criuPreCopy } from './criu-pre-copy.ts';
 import { downtime } from './downtime.ts';
 import { evacuate } from './evacuate.ts';
 import { fleet } from './fleet.ts';
+import { group } from './group.ts';
 import { idle } from './idle.ts';
 import { layers } from './layers.ts';
 import { links } from './links.ts';
@@ -32,6 +33,7 @@ const benchmarks: Record<string, Benchmark | ComputingBenchmark> = {
   'criu-pre-copy': criuPreCopy,
   links,
   layers,
+  group,
   tracker,
   shim,
   idle,
