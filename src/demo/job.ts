@@ -12,10 +12,10 @@ export const user = 'alice';
 export const script = 'demo.sh';
 const pollMs = 200;
 
-/** NPB CG in one rank container on each of three nodes; computes for as many seconds as its argument says. */
+/** NPB CG in one rank container on each of three nodes; computes until it is told to end (SIGUSR1), or so many seconds. */
 export const scriptText = `#!/bin/bash
 #SBATCH --job-name=demo --nodes=3 --output=demo-%j.out
-rankshift run -- /opt/rankshift-tests/bin/cg A --seconds "\${1:-20}" --drift
+exec rankshift run -- /opt/rankshift-tests/bin/cg A --seconds "\${1:-20}" --drift
 `;
 
 /** What the demo does as the ordinary user on the login node. Every wait ends when `stop` aborts. */
@@ -53,6 +53,11 @@ export class DemoUser {
   async submit(seconds: number): Promise<number> {
     await this.command(['tee', script], scriptText);
     return Number(await this.command(['sbatch', '--parsable', script, String(seconds)]));
+  }
+
+  /** The kernel comes to its end, and verifies its result. */
+  async tellToEnd(job: number): Promise<void> {
+    await this.command(['scancel', '--batch', '--signal=USR1', String(job)]);
   }
 
   async output(job: number): Promise<string> {
