@@ -23,7 +23,7 @@ const gapMs = 20;
 /** How long a job of three nodes stands still when one of its containers moves, and when two change places. */
 export async function measureGang(cluster: Cluster, { rounds, quick, say }: BenchmarkOptions): Promise<Stall[]> {
   const program = `/opt/rankshift-tests/bin/allreduce --seconds 86400 --gap-ms ${gapMs} --pause-us 1000`;
-  const job = await submitRun(cluster, program, { nodelist: 'n1,n2,n3' });
+  const job = await submitRun(cluster, program, { nodes: 3, nodelist: 'n1,n2,n3' });
   await job.untilPrinted(/"event":"progress"/, 2);
   const moved: Record<(typeof ways)[number], MigrationRecord[][]> = {
     'one container': [],
