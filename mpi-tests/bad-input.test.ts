@@ -131,7 +131,12 @@ const badTargets: BadTarget[] = [
     // Without its slurmd, which would register and by ReturnToService bring the node up again.
     arrange: async () => {
       await holdService(cluster(), 'n3', 'slurmd');
-      await slurm('State=DOWN', 'Reason=test');
+      // One that it had sent already may still arrive, and bring the node up once more.
+      await until('n3 is down', async () => {
+        await slurm('State=DOWN', 'Reason=test');
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return /down/.test(await cluster().output('ctl', ['sinfo', '-hn', 'n3', '-o%T']));
+      });
     },
     undo: async () => {
       await releaseService(cluster(), 'n3', 'slurmd');
@@ -190,7 +195,7 @@ test('a target that is drained, down, without agent, too small, of another CPU',
     await arrange();
     try {
       const planned = await cluster().rankshift(['plan', container, '--to', 'n3', '--json']);
-      t.is(planned.exitCode, 3, what);
+      t.is(planned.exitCode, 3, `${what}: ${planned.stdout}`);
       const { plan } = parseAnswer(planAnswer, planned);
       t.deepEqual(
         plan.reasons.map((reason) => reason.code),

@@ -1,6 +1,7 @@
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress } from '../migration/commands.ts';
 import type { NodeFacts } from '../migration/plan.ts';
+import { shareLooks } from '../shared-look.ts';
 import type { NodeFacts as SlurmFacts } from '../slurm/facts.ts';
 import { slurmView } from '../slurm/view.ts';
 import { listContainers } from '../store/containers.ts';
@@ -8,7 +9,6 @@ import { leavingNodes } from '../store/groups.ts';
 import { type Heartbeat, listNodes, readAgent, readHeartbeats, reportedNodes } from '../store/nodes.ts';
 import { reservedMemory } from '../store/reservations.ts';
 import type { ControllerContext } from './context.ts';
-import { shareLooks } from './shared-look.ts';
 
 /** From so many nodes on, a look serves those who ask within two seconds after it too: it takes its time. */
 const many = 64;
