@@ -1,5 +1,6 @@
 import test from 'ava';
 import { jobField, nodesOf, queued, shadows, untilNothingIsHeld } from './support/allocation.ts';
+import { groups, untilGroupEnded } from './support/evacuation.ts';
 import { endedVerified, type Job, submit, submitRun } from './support/job.ts';
 import { containers, move, request, tryMove, untilState } from './support/move.ts';
 import {
@@ -156,6 +157,31 @@ test('Slurm away in the middle of a move: the move goes on, the allocation follo
   await releaseService(cluster(), 'ctl', 'slurmctld');
   await until('n2 has left the job', async () => (await nodesOf(cluster(), job.id)) === 'n1', { timeoutMs: 120_000 });
   t.like((await shadows(cluster()))[0], { nodes: 'n3', state: 'RUNNING' });
+  t.like(await job.finish(), endedVerified);
+});
+
+test('Slurm away for more than a minute: the job runs on, an evacuation waits and goes on', async (t) => {
+  const job = await running();
+  // In good order: killed, it forgets jobs of the last seconds.
+  await holdService(cluster(), 'ctl', 'slurmctld', 'TERM');
+  const since = performance.now();
+  const asked = await cluster().rankshift(['evacuate', 'n2', '--to', 'n3', '--json'], { user: 'root' });
+  t.is(asked.exitCode, 0, asked.stderr);
+  // As long as scontrol needs to say that it knows no job, and everybody who looks has heard it.
+  await until('slurmctld was away for long', () => performance.now() - since > 70_000, { timeoutMs: 120_000 });
+  t.is((await groups(cluster()))[0]?.state, 'active');
+  t.deepEqual(
+    (await containers(cluster(), 'root')).map(({ id, state, owner }) => [id, state, owner]),
+    [
+      [job.container(0), 'running', 'n1'],
+      [job.container(1), 'running', 'n2'],
+    ],
+  );
+  await releaseService(cluster(), 'ctl', 'slurmctld');
+  const ended = await untilGroupEnded(cluster(), 'e1', 240_000);
+  t.is(ended.state, 'completed', JSON.stringify(ended));
+  t.like((await shadows(cluster()))[0], { nodes: 'n3', state: 'RUNNING' });
+  t.is(await nodesOf(cluster(), job.id), 'n1');
   t.like(await job.finish(), endedVerified);
 });
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -104,6 +105,21 @@ test('plain files, devices, pipes, sockets and ended processes are no obstacle; 
   t.is(memory.processes, 2);
   t.is(memory.threads, 2);
   t.true(memory.mappings > 10);
+});
+
+test('a process that has ended and was not waited for is no obstacle', async (t) => {
+  // The shell becomes a sleep that never waits for its child.
+  const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  children.push(parent);
+  const zombie = await new Promise<number>((resolve) => {
+    parent.stdout.once('data', (data: Buffer) => resolve(Number(data)));
+  });
+  for (let left = 100; !/^State:\s+Z/m.test(await readFile(`/proc/${zombie}/status`, 'utf8')); left -= 1) {
+    if (left === 0) throw new Error('the child has not ended');
+    await sleep(20);
+  }
+  // Its files fail in different ways, and any of them may be the first to.
+  t.deepEqual((await inspectProcesses(Array<number>(500).fill(zombie))).reasons, []);
 });
 
 test('mappings of devices and huge pages', (t) => {

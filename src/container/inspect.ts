@@ -119,7 +119,8 @@ async function tracerObstacle(status: string): Promise<Obstacle | undefined> {
   return { code: 'traced', what: `is traced by ${name} (process ${tracing}); detach it` };
 }
 
+/** EINVAL is what mountinfo says of a process that is ending or a zombie: its namespaces are gone before it is. */
 function hasEnded(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ESRCH';
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return ['ENOENT', 'ESRCH', 'EINVAL'].includes(code);
 }

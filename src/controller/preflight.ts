@@ -40,18 +40,21 @@ export async function preflight(context: ControllerContext, request: MigrationRe
     inspect(context, container, asked),
     allocationOutlook(context, container),
   ]);
-  const memoryBytes = first?.memoryBytes ?? 0;
+  const seen = first instanceof Error ? null : first;
+  const memoryBytes = seen?.memoryBytes ?? 0;
   const target = requested ?? chooseTarget(source, nodes, memoryBytes, outlook.full);
   const probed =
-    target === null || target.name === source.name ? target : await probe(context, target, source.name, first);
-  const measured =
-    asked === null && probed?.agentAlive === true && probed.name !== source.name && first !== null
-      ? ((await inspect(context, container, probed.name)) ?? first)
-      : first;
+    target === null || target.name === source.name ? target : await probe(context, target, source.name, seen);
+  const again =
+    asked === null && probed?.agentAlive === true && probed.name !== source.name && seen !== null
+      ? await inspect(context, container, probed.name)
+      : seen;
+  const measured = again instanceof Error ? seen : again;
   const plan = planMove({
     container,
     source,
     sourceFacts: measured,
+    sourceError: first instanceof Error ? first.message : null,
     target: probed?.name === source.name ? null : probed,
     requestedTarget: request.to ?? null,
     link: measured?.link ?? null,
@@ -105,7 +108,7 @@ async function inspect(
   context: ControllerContext,
   container: ContainerRecord,
   target: string | null,
-): Promise<InspectResult | null> {
+): Promise<InspectResult | Error> {
   try {
     const address = target === null ? null : await agentAddress(context, target);
     const payload = { container: container.id, target: address };
@@ -116,7 +119,7 @@ async function inspect(
     return inspectResultSchema.parse(answer);
   } catch (error) {
     context.log.warn({ container: container.id, error: (error as Error).message }, 'inspection failed');
-    return null;
+    return error as Error;
   }
 }
 

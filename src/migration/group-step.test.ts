@@ -75,6 +75,20 @@ test('a move that a dead driver queued is taken for its own, not made again', (t
   t.like(step.members[0], { migration: '7', state: 'moving' });
 });
 
+test('a slurmctld that is away is waited for as long as it takes; a set of moves ends', (t) => {
+  const silent = migration('7', '1.0', 'rolled-back', { error: { code: 'E_SLURM', message: 'no answer' } });
+  const look = (tries: number, kind: GroupRecord['kind'] = 'evacuation') =>
+    stepGroup(group({ kind, members: members({ migration: '7', tries }) }), facts([container('1.0', 'n2')], [silent]));
+  for (const tries of [1, 2, 3]) {
+    const { members: all, state } = look(tries);
+    t.like(all[0], { state: 'waiting', migration: null, notBefore: 6000 });
+    t.true((all[0]?.tries ?? 9) < 3, 'the try does not count');
+    t.is(all[0]?.reasons[0]?.message, 'no answer');
+    t.is(state, 'active');
+  }
+  t.is(look(1, 'set').state, 'incomplete');
+});
+
 test('what fails for a passing reason is tried again, three times, later each time; other reasons keep it', (t) => {
   const failed = migration('7', '1.0', 'rolled-back', { error: { code: 'E_LINK', message: 'cut' } });
   const at = (tries: number) =>

@@ -23,6 +23,8 @@ export interface GroupStep {
 /** A container whose move failed for a reason that may pass is tried so often, each time after a longer pause. */
 const mostTries = 3;
 const pauseMs = 2000;
+/** Until Slurm is asked again where it gave no answer. */
+const silentMs = 5000;
 
 const settled = ['moved', 'stays', 'ended', 'cancelled', 'lost'];
 
@@ -117,6 +119,16 @@ function afterMigration(group: GroupRecord, member: GroupMember, migration: Migr
     return { ...member, state: 'stays', reasons: [{ code: 'needs-operator', message: `${message} (${action})` }] };
   }
   if (group.cancelRequested) return { ...member, state: 'cancelled' };
+  // A slurmctld that is away comes back: the group waits for it, and is called off by a person only.
+  if (group.kind !== 'set' && migration.error?.code === 'E_SLURM')
+    return {
+      ...member,
+      state: 'waiting',
+      migration: null,
+      tries: Math.max(1, member.tries - 1),
+      notBefore: now + silentMs,
+      reasons,
+    };
   if (group.kind === 'set' || member.tries >= mostTries || !mayPass(migration))
     return { ...member, state: 'stays', reasons };
   const notBefore = now + pauseMs * 2 ** (member.tries - 1);

@@ -58,6 +58,8 @@ export interface PlanInput {
   container: ContainerRecord;
   source: NodeFacts;
   sourceFacts: SourceFacts | null;
+  /** Why they are missing. */
+  sourceError?: string | null;
   target: NodeFacts | null;
   requestedTarget: string | null;
   link: LinkFacts | null;
@@ -149,7 +151,8 @@ function withLayers(predicted: Plan['predicted'], { target, link, limits }: Plan
   return { ...predicted, totalMs: Math.round(predicted.totalMs + (bytes / rate) * 1000) };
 }
 
-function stateReasons({ container, source, target, requestedTarget, sourceFacts }: PlanInput): Reason[] {
+function stateReasons(input: PlanInput): Reason[] {
+  const { container, source, target, requestedTarget, sourceFacts, sourceError = null } = input;
   const reasons: Reason[] = [];
   if (container.state !== 'running') {
     reasons.push({ code: 'not-running', message: `container ${container.id} is ${container.state}, not running` });
@@ -160,7 +163,9 @@ function stateReasons({ container, source, target, requestedTarget, sourceFacts 
       message: `the agent on ${source.name}, where ${container.id} runs, does not answer`,
     });
   } else if (sourceFacts === null) {
-    reasons.push({ code: 'source-unknown', message: `the agent on ${source.name} could not inspect ${container.id}` });
+    const why = sourceError === null ? '' : `: ${sourceError}`;
+    const message = `the agent on ${source.name} could not inspect ${container.id}${why}`;
+    reasons.push({ code: 'source-unknown', message });
   }
   if (sourceFacts !== null && source.agentAlive && source.memoryAvailableBytes < sourceFacts.memoryBytes) {
     reasons.push({

@@ -23,11 +23,18 @@ export async function askScontrol<T extends z.ZodType>(
   schema: T,
   options: AskOptions = {},
 ): Promise<z.output<T>> {
-  const { timeoutMs = scontrolDeadlineMs, ...rest } = options;
-  const command = [scontrol, ...args].join(' ');
-  let answer: RunResult;
+  const answer = await runScontrol(scontrol, args, options);
+  return readAnswer([scontrol, ...args].join(' '), answer.stdout, schema);
+}
+
+/** Runs scontrol. @throws RankshiftError E_SLURM where it fails or takes too long, E_MISSING where it is absent. */
+export async function runScontrol(
+  scontrol: string,
+  args: readonly string[],
+  { timeoutMs = scontrolDeadlineMs, ...rest }: AskOptions = {},
+): Promise<RunResult> {
   try {
-    answer = await run(scontrol, [...args], { ...rest, timeoutMs });
+    return await run(scontrol, [...args], { ...rest, timeoutMs });
   } catch (cause) {
     const error = RankshiftError.from(cause);
     if (error.code === 'E_MISSING') throw error;
@@ -37,7 +44,6 @@ export async function askScontrol<T extends z.ZodType>(
       ...(error.details.lines === undefined ? {} : { lines: error.details.lines }),
     });
   }
-  return readAnswer(command, answer.stdout, schema);
 }
 
 function readAnswer<T extends z.ZodType>(command: string, stdout: string, schema: T): z.output<T> {

@@ -114,8 +114,11 @@ export const nodeSchema = z.object({
   alloc_memory: slurmNumber,
 });
 
-export const jobsAnswer = z.object({ jobs: z.array(jobSchema) });
-export const nodesAnswer = z.object({ nodes: z.array(nodeSchema) });
+/** Unix time of the newest change among what is listed; 0 or unset where slurmctld has said nothing. */
+const lastUpdate = slurmNumber;
+
+export const jobsAnswer = z.object({ jobs: z.array(jobSchema), last_update: lastUpdate });
+export const nodesAnswer = z.object({ nodes: z.array(nodeSchema), last_update: lastUpdate });
 
 export type SlurmJob = z.output<typeof jobSchema>;
 export type SlurmNode = z.output<typeof nodeSchema>;

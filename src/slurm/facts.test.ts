@@ -54,11 +54,33 @@ test('reads what a job of three nodes has on each', async (t) => {
   t.is(facts.memoryPerNode, undefined);
 });
 
+/** scontrol of 24.11 for a job that its answer in JSON does not list: what it says without JSON, and how it exits. */
+const without = (name: string, plain: string) =>
+  fakeScontrol(name, `case "$*" in *--json*) cat ${join(fixtures, 'job-unknown.json')};; *) ${plain};; esac`);
+const says = (text: string) => `echo "slurm_load_jobs error: ${text}" >&2; exit 1`;
+
 test('a job that Slurm does not know: 24.11 exits 0 with an empty list, older ones exit 1', async (t) => {
-  const older = fakeScontrol('older', 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1');
-  for (const config of [answering('job-unknown.json'), older]) {
+  const invalid = says('Invalid job id specified');
+  for (const config of [without('unknown', invalid), fakeScontrol('older', invalid)]) {
     await t.throwsAsync(jobFacts(config, 999), { instanceOf: RankshiftError, code: 'E_UNKNOWN_JOB', message: /999/ });
   }
+});
+
+test('a slurmctld that is away is not taken for one that knows no job and no node', async (t) => {
+  // As 24.11 does: after 18 s scontrol exits 0 with empty lists.
+  const away = without('away', says('Unable to contact slurm controller (connect failure)'));
+  await t.throwsAsync(jobFacts(away, 4), { code: 'E_SLURM', message: /Unable to contact/ });
+  const back = without('back', 'echo JobId=4 JobName=lammps');
+  await t.throwsAsync(jobFacts(back, 4), { code: 'E_SLURM', message: /then knew it: JobId=4/ });
+  await t.throwsAsync(runningJobs(away), { code: 'E_SLURM' });
+  const noNodes = fakeScontrol('no-nodes', `echo '{"nodes":[],"last_update":{"set":true,"number":0},"errors":[]}'`);
+  await t.throwsAsync(nodeFacts(noNodes), { code: 'E_SLURM' });
+  await t.throwsAsync(nodeFacts(noNodes, ['n1']), { code: 'E_SLURM' });
+});
+
+test('no jobs at all is an answer where slurmctld gave it', async (t) => {
+  const idle = fakeScontrol('idle', `echo '{"jobs":[],"last_update":{"set":true,"number":1795229831}}'`);
+  t.deepEqual(await runningJobs(idle), []);
 });
 
 test('running jobs leave out what is pending', async (t) => {

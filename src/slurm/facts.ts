@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
-import { type AskOptions, askScontrol } from './ask.ts';
+import { type AskOptions, askScontrol, runScontrol } from './ask.ts';
 import { jobsAnswer, nodesAnswer, type SlurmJob, type SlurmNode } from './facts-schema.ts';
 import { expandHostlist } from './hostlist.ts';
 import { spreadTasks } from './tasks.ts';
@@ -62,21 +62,24 @@ type Scontrol = Pick<Config, 'scontrolPath'>;
 
 /**
  * Facts of one job, from `scontrol show job N --json`.
- * @throws RankshiftError E_UNKNOWN_JOB, E_SLURM, E_MISSING.
+ * @throws RankshiftError E_UNKNOWN_JOB only where slurmctld itself says so; E_SLURM, E_MISSING.
  */
 export async function jobFacts(config: Scontrol, job: number, options: AskOptions = {}): Promise<JobFacts> {
-  const args = ['show', 'job', String(job), '--json'];
-  let answer: { jobs: SlurmJob[] };
+  const args = ['show', 'job', String(job)];
   try {
-    answer = await askScontrol(config.scontrolPath, args, jobsAnswer, options);
+    const { jobs } = await askScontrol(config.scontrolPath, [...args, '--json'], jobsAnswer, options);
+    const found = jobs.find((candidate) => candidate.job_id === job);
+    if (found !== undefined) return toJobFacts(found);
+    // For a job that is not there 24.11 exits 0 with an empty list, and does the same where no slurmctld answers. Without
+    // JSON it says which of the two it is.
+    const { stdout } = await runScontrol(config.scontrolPath, args, options);
+    throw silent(`scontrol listed no job ${job} and then knew it: ${stdout.split('\n')[0] ?? ''}`);
   } catch (error) {
-    // Older releases exit 1 for it; 24.11 exits 0 with an empty list.
-    if (error instanceof RankshiftError && error.message.includes('Invalid job id')) throw unknownJob(job, error);
+    if (error instanceof RankshiftError && error.message.includes('Invalid job id')) {
+      throw new RankshiftError('E_UNKNOWN_JOB', `Slurm knows no job ${job}`, { cause: error });
+    }
     throw error;
   }
-  const found = answer.jobs.find((candidate) => candidate.job_id === job);
-  if (found === undefined) throw unknownJob(job);
-  return toJobFacts(found);
 }
 
 /**
@@ -84,7 +87,9 @@ export async function jobFacts(config: Scontrol, job: number, options: AskOption
  * @throws RankshiftError E_SLURM, E_MISSING.
  */
 export async function runningJobs(config: Scontrol, options: AskOptions = {}): Promise<JobFacts[]> {
-  const { jobs } = await askScontrol(config.scontrolPath, ['show', 'jobs', '--json'], jobsAnswer, options);
+  const answer = await askScontrol(config.scontrolPath, ['show', 'jobs', '--json'], jobsAnswer, options);
+  const { jobs, last_update: at } = answer;
+  if (jobs.length === 0 && !at) throw silent('slurmctld did not say which jobs there are');
   return jobs.map(toJobFacts).filter((facts) => facts.nodes.length > 0 && holdsNodes(facts));
 }
 
@@ -103,6 +108,8 @@ export async function nodeFacts(
   options: AskOptions = {},
 ): Promise<NodeFacts[]> {
   const { nodes } = await askScontrol(config.scontrolPath, ['show', 'nodes', '--json'], nodesAnswer, options);
+  // A cluster has nodes: 24.11 exits 0 with an empty list where no slurmctld answers.
+  if (nodes.length === 0) throw silent('slurmctld did not say which nodes there are');
   const facts = nodes.map(toNodeFacts);
   if (names === undefined) return facts;
   return names.map((name) => {
@@ -112,8 +119,8 @@ export async function nodeFacts(
   });
 }
 
-function unknownJob(job: number, cause?: unknown): RankshiftError {
-  return new RankshiftError('E_UNKNOWN_JOB', `Slurm knows no job ${job}`, cause === undefined ? {} : { cause });
+function silent(message: string): RankshiftError {
+  return new RankshiftError('E_SLURM', message, { retryable: true });
 }
 
 /** Turns one entry of scontrol's answer into facts. */
