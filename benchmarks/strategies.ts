@@ -35,7 +35,9 @@ export const strategiesBenchmark: Benchmark = {
     await buildHog();
     const notes = [
       `The second rank of an MPI job of two writes ${dirtyPercent} % of its memory per second and joins an allreduce each ms. ` +
-        'Downtime is the longest time without progress of the moved rank by CLOCK_REALTIME; beyond: until both ranks go on.',
+        'Downtime: container stopped until running, by the record. Felt: longest time without progress of the moved rank by ' +
+        'CLOCK_REALTIME, with what it waits for memory until its next exchange (it has written nothing meanwhile, and makes ' +
+        'up for it first). Beyond: from the end of the downtime until both ranks go on.',
       'Slowed: allreduces per second that are missing against the two seconds before the request, in the rounds, and in the ' +
         'second after the moved rank runs again.',
       `Stop-and-copy up to ${largestOfStopAndCopy} MiB: on one machine it takes four times the rank's memory.`,
@@ -88,7 +90,8 @@ async function measureSize(cluster: Cluster, mib: number, options: BenchmarkOpti
     const slowed = (rate: number | null) => (rate === null ? null : rounded((1 - rate / before) * 100));
     return {
       strategy,
-      downtimeMs: rounded(gapAround(gaps, 1, record)),
+      downtimeMs: rounded(downtimeMs),
+      feltMs: rounded(gapAround(gaps, 1, record)),
       beyondMs: rounded(stallOf(gaps, [0, 1], record) - downtimeMs),
       totalMs: rounded(record.totalMs ?? Number.NaN),
       slowedInRounds: copying === undefined ? null : slowed(rateBetween(counts, copying.at, from)),

@@ -8,6 +8,7 @@ export function printSizes(summaries: readonly StrategySummary[], byHand: readon
     'RANK',
     'MOVED BY',
     'DOWNTIME ms',
+    'FELT ms',
     'MIN',
     'MAX',
     'BEYOND ms',
@@ -21,8 +22,9 @@ export function printSizes(summaries: readonly StrategySummary[], byHand: readon
     summaries[index - 1]?.mib === row.mib ? '' : `${row.mib} MiB`,
     row.strategy,
     show(row.downtimeMs, 0),
-    row.downtimeMs.min.toFixed(0),
-    row.downtimeMs.max.toFixed(0),
+    show(row.feltMs, 0),
+    row.feltMs.min.toFixed(0),
+    row.feltMs.max.toFixed(0),
     show(row.beyondMs, 0),
     show(row.totalMs, 0),
     percent(row.slowedInRounds),
@@ -32,7 +34,7 @@ export function printSizes(summaries: readonly StrategySummary[], byHand: readon
   for (const { tool, mib, downtimesMs } of byHand) {
     const summary = summarize(downtimesMs);
     const extremes = [summary.min.toFixed(0), summary.max.toFixed(0)];
-    rows.push([`${mib} MiB`, `${tool}, by hand`, show(summary, 0), ...extremes, '', '', '', '', '']);
+    rows.push([`${mib} MiB`, `${tool}, by hand`, '', show(summary, 0), ...extremes, '', '', '', '', '']);
   }
   console.log(table(header, rows));
 }
@@ -64,6 +66,7 @@ export function plotOf(summaries: readonly StrategySummary[], byHand: readonly B
         y: { label: 'downtime, ms', log: true },
         series: [
           ...names.map((name) => ({ name, points: pointsOf(name, ({ downtimeMs }) => downtimeMs) })),
+          ...names.map((name) => ({ name: `${name}, felt`, points: pointsOf(name, ({ feltMs }) => feltMs) })),
           ...byHand.map(({ tool, mib, downtimesMs }) => {
             const { median, min, max } = summarize(downtimesMs);
             return { name: `${tool}, by hand`, points: [{ x: mib, y: median, low: min, high: max }] };

@@ -12,7 +12,10 @@ const constant: readonly Strategy[] = ['pre-copy', 'post-copy'];
 /** One move. Slow-downs are percent of the rate before; null where there were no rounds, or no lines to count. */
 export interface Sample {
   strategy: Strategy;
+  /** Container stopped on the source until running on the target, by the record. */
   downtimeMs: number;
+  /** Longest time without progress of the moved rank, by its own clock: memory that it has to wait for counts too. */
+  feltMs: number;
   /** Stall beyond the downtime that the record tells. */
   beyondMs: number;
   totalMs: number;
@@ -37,6 +40,7 @@ export interface StrategySummary {
   mib: number;
   strategy: Strategy;
   downtimeMs: Summary;
+  feltMs: Summary;
   beyondMs: Summary;
   totalMs: Summary;
   slowedInRounds: Summary | null;
@@ -58,6 +62,7 @@ export function summarizeSizes(sizes: readonly Size[]): StrategySummary[] {
         mib,
         strategy,
         downtimeMs: summarize(own.map(({ downtimeMs }) => downtimeMs)),
+        feltMs: summarize(own.map(({ feltMs }) => feltMs)),
         beyondMs: summarize(own.map(({ beyondMs }) => beyondMs)),
         totalMs: summarize(own.map(({ totalMs }) => totalMs)),
         slowedInRounds: some(own.map(({ slowedInRounds }) => slowedInRounds)),
@@ -78,20 +83,26 @@ export function targetsOf(summaries: readonly StrategySummary[], byHand: readonl
   const targets: Measured['targets'] = [];
   for (const strategy of constant) {
     const own = summaries.filter((summary) => summary.strategy === strategy);
-    const medians = own.map(({ downtimeMs }) => downtimeMs.median);
-    const ratio = rounded(Math.max(...medians) / Math.min(...medians));
-    targets.push({
-      what: `${strategy}: largest of the median downtimes over ${own.map(({ mib }) => mib).join(', ')} MiB to the smallest`,
-      wanted: `<= ${largestSpread}`,
-      measured: ratio.toFixed(2),
-      met: ratio <= largestSpread,
-    });
+    if (own.length === 0) continue;
+    const sizes = own.map(({ mib }) => mib).join(', ');
+    for (const [what, medians] of [
+      ['downtimes', own.map(({ downtimeMs }) => downtimeMs.median)],
+      ['times without progress', own.map(({ feltMs }) => feltMs.median)],
+    ] as const) {
+      const ratio = rounded(Math.max(...medians) / Math.min(...medians));
+      targets.push({
+        what: `${strategy}: largest of the median ${what} over ${sizes} MiB to the smallest`,
+        wanted: `<= ${largestSpread}`,
+        measured: ratio.toFixed(2),
+        met: ratio <= largestSpread,
+      });
+    }
     const better = Math.min(...byHand.map(({ downtimesMs }) => summarize(downtimesMs).median));
     const beside = own.find(({ mib }) => mib === byHand[0]?.mib);
     if (beside === undefined) continue;
-    const part = beside.downtimeMs.median / better;
+    const part = beside.feltMs.median / better;
     targets.push({
-      what: `${strategy}: median downtime at ${beside.mib} MiB to that of the better way by hand`,
+      what: `${strategy}: median time without progress at ${beside.mib} MiB to that of the better way by hand`,
       wanted: `<= ${largestPart}`,
       measured: part.toFixed(3),
       met: part <= largestPart,
@@ -100,10 +111,10 @@ export function targetsOf(summaries: readonly StrategySummary[], byHand: readonl
   const fixed = summaries.find(({ strategy }) => strategy === 'pre-copy');
   if (fixed !== undefined) {
     targets.push({
-      what: `pre-copy: fixed part, median downtime at ${fixed.mib} MiB`,
+      what: `pre-copy: fixed part, median time without progress at ${fixed.mib} MiB`,
       wanted: `<= ${largestFixedMs} ms`,
-      measured: `${fixed.downtimeMs.median.toFixed(0)} ms`,
-      met: fixed.downtimeMs.median <= largestFixedMs,
+      measured: `${fixed.feltMs.median.toFixed(0)} ms`,
+      met: fixed.feltMs.median <= largestFixedMs,
     });
   }
   return targets;

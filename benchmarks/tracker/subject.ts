@@ -85,7 +85,15 @@ export class Writer {
   async end(): Promise<void> {
     writeFileSync(join(this.cgroup, 'cgroup.kill'), '1');
     while ((await processesOf(this.cgroup)).length > 0) await sleep(5);
-    rmdirSync(this.cgroup);
+    // A zombie that nobody has waited for is not listed and keeps its cgroup.
+    for (;;) {
+      try {
+        return rmdirSync(this.cgroup);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+        await sleep(5);
+      }
+    }
   }
 }
 

@@ -60,6 +60,7 @@ export async function describeLocal(context: AgentContext, facts: ContainerFacts
 
 export const nodeProgramOf = (config: Config) => join(config.binDir, 'rankshift-node');
 export const pagesProgramOf = (config: Config) => join(config.binDir, 'rankshift-pages');
+export const leaveOutOf = (config: Config) => join(config.binDir, 'rankshift-leave-out.so');
 export const upperProgramOf = (config: Config) => join(config.binDir, 'rankshift-upper');
 export const bulkProgramOf = (config: Config) => join(config.binDir, 'rankshift-bulk');
 export const imageDirOf = (config: Config, migration: string) => join(migrationDir(config, migration), 'images');

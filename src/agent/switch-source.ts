@@ -26,7 +26,7 @@ import { copyRounds, type RoundSource, roundsWhileWaiting } from './copy-rounds.
 import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole, writeSwitchResult } from './files.ts';
 import { jobNodes } from './job-nodes.ts';
-import { describeLocal, type LocalHandle, pagesProgramOf } from './local-handle.ts';
+import { describeLocal, type LocalHandle, leaveOutOf, pagesProgramOf } from './local-handle.ts';
 import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { parkRanks, releaseRanks } from './quiesce.ts';
@@ -286,6 +286,7 @@ class SourceRun {
     const criu = context.config.criuPath;
     return armDump({
       ...{ criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir },
+      leaveOut: leaveOutOf(context.config),
       ...{ lazy: order.lazy, parent: this.#memory?.parent() ?? null },
     });
   }

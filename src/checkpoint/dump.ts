@@ -10,6 +10,8 @@ export interface DumpOptions {
   criu: string;
   /** The static program rankshift-node. */
   nodeProgram: string;
+  /** The library rankshift-leave-out.so: keeps CRIU from looking at memory that is sent by other means. */
+  leaveOut: string;
   /** Process 1 of the container, in this node's process numbers. */
   initPid: number;
   /** The container's cgroup directory, frozen. */
@@ -40,7 +42,7 @@ export interface ArmedCriu<Word extends unknown[]> {
  * its parasite code in the ranks.
  */
 export function armDump(options: DumpOptions): ArmedCriu<[]> {
-  const { criu, nodeProgram, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy, parent } = options;
+  const { criu, nodeProgram, leaveOut, initPid, cgroup, rootfs, externals, imageDir, workDir, lazy, parent } = options;
   const args = [
     ...['timens', '--armed', '--join', String(initPid), '--', criu, 'dump', '--tree', String(initPid)],
     ...['--images-dir', imageDir, '--work-dir', workDir, '--log-file', 'dump.log', '-v2', '--root', rootfs],
@@ -53,6 +55,7 @@ export function armDump(options: DumpOptions): ArmedCriu<[]> {
   ];
   const armed = armToEnd(nodeProgram, args, join(workDir, 'criu-dump.err'), {
     third: lazy ? 'closed socket' : undefined,
+    env: lazy ? { LD_PRELOAD: leaveOut, RANKSHIFT_LEAVE_OUT: cgroup } : {},
   });
   return {
     fire: async () => {

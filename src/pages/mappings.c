@@ -42,7 +42,7 @@ static bool parse_line(const char *text, struct mapping *line)
 	return true;
 }
 
-static bool restored_lazily(const struct mapping *line)
+bool restored_lazily(const struct mapping *line)
 {
 	if (line->permissions[3] != 'p' || line->inode != 0)
 		return false;

@@ -2,6 +2,7 @@
 #ifndef RANKSHIFT_PAGES_MAPPINGS_H
 #define RANKSHIFT_PAGES_MAPPINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,9 @@ struct mapping {
 	unsigned long long inode; /* 0: no file */
 	const char *name;	  /* gone after the callback */
 };
+
+/* Whether it is private anonymous memory, as `read_mappings` has it. */
+bool restored_lazily(const struct mapping *mapping);
 
 /* Calls back for each mapping of a process, in address order. -1 where the process is gone. */
 int each_mapping(pid_t pid, void (*found)(const struct mapping *mapping, void *context), void *context);

@@ -11,8 +11,6 @@
 #include "send.h"
 #include "uapi.h"
 
-#define CHUNK_PAGES 64
-
 struct counted counted;
 
 static char buffer[CHUNK_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
@@ -105,13 +103,35 @@ static size_t place(struct restored *restored, uint64_t address, size_t pages, b
 	return 0;
 }
 
+#define REMEMBERED_PAGES 8
+
 enum answer { ANSWERED, TRY_AGAIN, COMES };
+
+static uint64_t come_to(const struct store_file *file, uint64_t stored, uint64_t limit);
+static size_t read_chunk(struct store_file *file, uint64_t stored, size_t most);
+
+/* The stream that a missed page goes on: twice as many pages come with it as the last time. A new one begins with one. */
+static struct stream *stream_of(struct restored *restored, uint64_t address)
+{
+	for (size_t i = 0; i < STREAMS; i++) {
+		struct stream *stream = &restored->streams[i];
+		if (stream->next != address || stream->pages == 0)
+			continue;
+		stream->pages = stream->pages * 2 < CHUNK_PAGES ? stream->pages * 2 : CHUNK_PAGES;
+		return stream;
+	}
+	struct stream *stream = &restored->streams[restored->stream++ % STREAMS];
+	stream->pages = 1;
+	return stream;
+}
 
 static enum answer answer_fault(struct restored *restored, struct fault *fault)
 {
 	uint64_t address = fault->address;
 	const struct segment *segment = find_segment(&restored->missing, address);
 	bool zeros = true;
+	size_t pages = 1, placed;
+	struct stream *stream = NULL;
 	if (segment != NULL) {
 		uint64_t stored = segment->stored + (address - segment->start);
 		if (find_segment(&restored->file->coming, stored) != NULL) {
@@ -120,11 +140,25 @@ static enum answer answer_fault(struct restored *restored, struct fault *fault)
 			fault->requested = true;
 			return COMES;
 		}
-		read_file(restored->file, stored, buffer, PAGE_BYTES);
+		stream = stream_of(restored, address);
+		uint64_t limit = stored + stream->pages * PAGE_BYTES, end = segment->stored + (segment->end - segment->start);
+		pages = (come_to(restored->file, stored, limit < end ? limit : end) - stored) / PAGE_BYTES;
+		pages = read_chunk(restored->file, stored, pages);
 		zeros = is_zero_page(buffer);
+		if (zeros)
+			pages = 1;
 	}
-	if (place(restored, address, 1, zeros) == 1) {
-		counted.pages++;
+	placed = place(restored, address, pages, zeros);
+	/* They may reach over the end of a mapping that was cut in the meantime. */
+	if (placed == 0 && pages > 1 && (errno == ENOENT || errno == EINVAL))
+		placed = place(restored, address, 1, zeros);
+	if (placed > 0) {
+		if (stream != NULL)
+			stream->next = address + placed * PAGE_BYTES;
+		/* What was filled in for one fault alone is found when it is met: a list of all such pages would grow too long. */
+		if (placed >= REMEMBERED_PAGES)
+			drop_segments(&restored->missing, address, address + placed * PAGE_BYTES);
+		counted.pages += placed;
 		return ANSWERED;
 	}
 	if (errno == EAGAIN)
@@ -145,6 +179,8 @@ void answer_faults(struct restored *restored)
 		enum answer answer = answer_fault(restored, &restored->faults[i]);
 		if (answer == TRY_AGAIN)
 			restored->try_again = true;
+		if (answer == ANSWERED)
+			counted.answered++;
 		if (answer != ANSWERED)
 			restored->faults[left++] = restored->faults[i];
 	}
@@ -195,7 +231,7 @@ static size_t read_chunk(struct store_file *file, uint64_t stored, size_t most)
 	return pages;
 }
 
-void fill_chunk(struct restored *restored, bool freeing)
+void fill_chunk(struct restored *restored, bool freeing, size_t most)
 {
 	size_t pages, placed;
 	if (!next_missing(restored, &pages)) {
@@ -204,7 +240,7 @@ void fill_chunk(struct restored *restored, bool freeing)
 	}
 	const struct segment *segment = &restored->missing.at[restored->missing.first];
 	uint64_t stored = segment->stored;
-	pages = read_chunk(restored->file, stored, pages);
+	pages = read_chunk(restored->file, stored, pages < most ? pages : most);
 	placed = place(restored, segment->start, pages, false);
 	counted.pages += placed;
 	/* A chunk may reach over the end of a mapping that was cut in the meantime: page by page then. */

@@ -9,6 +9,7 @@
 #include "store-file.h"
 
 #define FAULTS 1024
+#define STREAMS 8
 
 struct restored {
 	int userfaultfd;
@@ -23,11 +24,19 @@ struct restored {
 		bool requested;
 	} faults[FAULTS];
 	size_t fault_count;
+	/* Where memory is gone through in order: the page that is missed next, and how many came with the one before. */
+	struct stream {
+		uint64_t next;
+		size_t pages;
+	} streams[STREAMS];
+	size_t stream; /* whose turn it is to be forgotten */
 };
 
 struct counted {
-	uint64_t pages, faults;
+	uint64_t pages, faults, answered;
 };
+
+#define CHUNK_PAGES 64
 
 extern struct counted counted;
 
@@ -37,8 +46,8 @@ struct restored *take_event(struct restored *restored, bool *more);
 /* Answers the faults that wait. Those that must wait on for an event stay. */
 void answer_faults(struct restored *restored);
 
-/* Fills in one more chunk; with `freeing` its memory in the store is freed where no other process needs it. */
-void fill_chunk(struct restored *restored, bool freeing);
+/* Fills in one more chunk of `most` pages, at most CHUNK_PAGES; with `freeing` its memory in the store is freed where no other process needs it. */
+void fill_chunk(struct restored *restored, bool freeing, size_t most);
 
 /* Frees all stored memory that the process does not need any more. */
 void free_filled(struct restored *restored);

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../init/arguments.h"
@@ -27,6 +29,16 @@
 /* How long CRIU is waited for when the agent has gone, ms: it outlives the agent, but may never have been started. */
 #define CRIU_COMES_MS 30000
 
+/*
+ * Who was just given a page often wants another at once, and may have to run on this processor for that: we sleep so long
+ * before we fill in more. After so many in a row a chunk is filled in all the same; it is a small one as long as faults
+ * were not far away, since the next one has to wait for its end.
+ */
+#define PAUSE_NS 100000
+#define FAULTS_IN_A_ROW 16
+#define NEAR_NS 5000000
+#define SMALL_CHUNK_PAGES 8
+
 static struct {
 	struct store_files *files;
 	struct restored *at[PROCESSES];
@@ -36,6 +48,8 @@ static struct {
 	bool patient; /* it is a post-copy: a restore that broke off is waited for again */
 	bool input, finished, populating, freeing, told, filled;
 	int64_t since, left; /* when filling began, when the agent left */
+	int64_t answered;    /* when a fault was answered last */
+	unsigned in_a_row;   /* faults answered since the last chunk */
 	struct guarded *guarded;
 } serving = { .listener = -1, .criu = -1, .input = true };
 
@@ -142,6 +156,7 @@ static void hear_agent(void)
 static void hear_processes(const struct pollfd *watched)
 {
 	size_t count = serving.count;
+	uint64_t answered = counted.answered;
 	for (size_t i = 0; i < count; i++) {
 		bool more = watched[i].revents != 0;
 		while (more) {
@@ -151,15 +166,28 @@ static void hear_processes(const struct pollfd *watched)
 		}
 		answer_faults(serving.at[i]);
 	}
+	if (counted.answered == answered)
+		return;
+	serving.answered = monotonic_ns();
+	serving.in_a_row += (unsigned)(counted.answered - answered);
+}
+
+/* How long to sleep for the next fault before more is filled in, ns; 0 where more is to be filled in now. */
+static int64_t pause_ns(void)
+{
+	int64_t passed = monotonic_ns() - serving.answered;
+	return passed < PAUSE_NS && serving.in_a_row < FAULTS_IN_A_ROW ? PAUSE_NS - passed : 0;
 }
 
 /* One chunk of the first process that lacks something; lets go of those that lack nothing. */
 static void fill(void)
 {
+	size_t most = monotonic_ns() - serving.answered < NEAR_NS ? SMALL_CHUNK_PAGES : CHUNK_PAGES;
+	serving.in_a_row = 0;
 	for (size_t i = 0; i < serving.count; i++) {
 		struct restored *restored = serving.at[i];
 		if (!restored->over && !restored->waits)
-			fill_chunk(restored, serving.freeing);
+			fill_chunk(restored, serving.freeing, most);
 		if (restored->waits)
 			continue;
 		if (!restored->over)
@@ -219,6 +247,15 @@ static bool is_busy(void)
 	return false;
 }
 
+/* Waits until one is ready, a little for the next fault where there is more to do, else for as long as it takes. */
+static void wait_for(struct pollfd *watched, size_t count)
+{
+	int64_t ns = is_busy() ? pause_ns() : serving.input ? -1 : 1000000000;
+	struct timespec limit = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	if (ppoll(watched, count, ns < 0 ? NULL : &limit, NULL) < 0 && errno != EINTR)
+		fail(1, "cannot wait: %s", strerror(errno));
+}
+
 int serve_restore(struct store_files *files, bool late, const char *work_directory, struct guarded *guarded)
 {
 	static struct pollfd watched[4 + PROCESSES];
@@ -226,6 +263,7 @@ int serve_restore(struct store_files *files, bool late, const char *work_directo
 	serving.late = serving.patient = late;
 	serving.guarded = guarded;
 	serving.listener = listen_for_restore(work_directory);
+	prctl(PR_SET_TIMERSLACK, 1000UL);
 	tell("listening");
 	while (!is_over()) {
 		watched[0] = (struct pollfd){ .fd = serving.input ? 0 : -1, .events = POLLIN };
@@ -235,8 +273,7 @@ int serve_restore(struct store_files *files, bool late, const char *work_directo
 		for (size_t i = 0; i < serving.count; i++)
 			watched[4 + i] = (struct pollfd){ .fd = serving.at[i]->userfaultfd, .events = POLLIN };
 		size_t count = serving.count;
-		if (poll(watched, 4 + count, is_busy() ? 0 : serving.input ? -1 : 1000) < 0 && errno != EINTR)
-			fail(1, "cannot wait: %s", strerror(errno));
+		wait_for(watched, 4 + count);
 		if (!serving.input && serving.listener >= 0 && serving.criu < 0 && !serving.finished &&
 		    monotonic_ms() - serving.left > CRIU_COMES_MS)
 			fail(1, "CRIU never came");
@@ -249,7 +286,7 @@ int serve_restore(struct store_files *files, bool late, const char *work_directo
 			hear_criu();
 		if (watched[1].revents != 0)
 			accept_restore();
-		if (serving.populating) {
+		if (serving.populating && pause_ns() == 0) {
 			if (serving.since == 0)
 				serving.since = monotonic_ns();
 			fill();

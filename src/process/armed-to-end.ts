@@ -17,18 +17,22 @@ export interface ArmedToEnd {
 /**
  * Starts a program (argv array, no shell) ahead of time that must never be killed once it works: in a session of its own,
  * what it says in the file `messages`. It must end when its standard input ends without a line, as it does when this
- * process dies. `third`: its descriptor 3, a descriptor of this process, or a socket whose other end is closed.
+ * process dies. `third`: its descriptor 3, a descriptor of this process, or a socket whose other end is closed. `env`: added to
+ * this process's environment.
  */
 export function armToEnd(
   file: string,
   args: readonly string[],
   messages: string,
-  { third }: { third?: number | 'closed socket' | undefined } = {},
+  { third, env = {} }: { third?: number | 'closed socket' | undefined; env?: Record<string, string> } = {},
 ): ArmedToEnd {
   const output = openSync(messages, 'w', 0o600);
   try {
     const more = third === undefined ? [] : [third === 'closed socket' ? ('pipe' as const) : third];
-    const child = spawn(file, [...args], { stdio: ['pipe', output, output, ...more], detached: true });
+    const child = spawn(file, [...args], {
+      ...{ stdio: ['pipe', output, output, ...more], detached: true },
+      env: { ...process.env, ...env },
+    });
     if (third === 'closed socket') (child.stdio[thirdDescriptor] as Duplex | undefined)?.destroy();
     child.stdin?.on('error', () => undefined);
     const ended = new Promise<number>((resolve, reject) => {

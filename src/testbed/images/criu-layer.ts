@@ -10,7 +10,7 @@ import { newerCriuPackages, newerSuite } from './recipes.ts';
 /** Debian's CRIU without the distribution's other packages of that age: its libraries are found by this file alone. */
 const wrapper = `#!/bin/sh
 # CRIU of a newer release of the distribution, with its own libraries; see src/testbed/images/criu-layer.ts.
-LD_PRELOAD=/opt/criu/rlimits.so LD_LIBRARY_PATH=/opt/criu/lib exec /opt/criu/criu "$@"
+LD_PRELOAD=/opt/criu/rlimits.so\${LD_PRELOAD:+:$LD_PRELOAD} LD_LIBRARY_PATH=/opt/criu/lib exec /opt/criu/criu "$@"
 `;
 
 const rlimitsSource = join(checkoutDir, 'src', 'testbed', 'images', 'criu-rlimits.c');
