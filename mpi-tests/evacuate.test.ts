@@ -1,20 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { z } from 'zod';
 import { groupMemberSchema } from '../src/migration/group.ts';
 import { parseAnswer } from './support/answers.ts';
 import { groups, groupsAnswer, installIntoSlurm, showGroup, untilGroupEnded } from './support/evacuation.ts';
 import { endedVerified, type Job, submitRun } from './support/job.ts';
-import { containers, nodeOf, refusal } from './support/move.ts';
+import { containers, move, nodeOf, refusal } from './support/move.ts';
+import { holdService, releaseService } from './support/service.ts';
 import { until } from './support/until.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'evacuate');
 const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 300';
 const root = { user: 'root' };
+const holdDownMs = 20_000;
 const planAnswer = z.object({ plan: z.array(groupMemberSchema), notes: z.array(z.string()) });
 
+test.before(async () => {
+  await installIntoSlurm(cluster(), { HoldDownMs: String(holdDownMs), ReturnOnResume: 'yes' });
+});
+
 test('a node is emptied and filled again by commands, and emptied by a drain in Slurm alone', async (t) => {
-  await installIntoSlurm(cluster(), {});
   const jobs: Job[] = [];
   for (let count = 0; count < 2; count += 1) jobs.push(await submitRun(cluster(), allreduce, { nodelist: 'n[1-2]' }));
   await until(
@@ -79,4 +85,67 @@ test('a node is emptied and filled again by commands, and emptied by a drain in 
     ['completed', 'completed'],
   );
   for (const job of jobs) t.deepEqual(await job.finish(), endedVerified, job.all);
+});
+
+const setState = (state: string, node = 'n2') =>
+  cluster().output('ctl', ['scontrol', 'update', `NodeName=${node}`, `State=${state}`, 'Reason=test']);
+
+test('a node that flaps starts one thing in a hold-down, and what has left is home in the end', async (t) => {
+  await setState('RESUME');
+  const job = await submitRun(cluster(), allreduce, { nodelist: 'n[1-2]' });
+  await job.untilPrinted(/progress/);
+  // What the state of n2 has started before is a hold-down ago.
+  await sleep(holdDownMs);
+  const before = new Set((await groups(cluster())).map(({ id }) => id));
+  const started = async () => (await groups(cluster())).filter(({ id }) => !before.has(id));
+  const since = performance.now();
+  while (performance.now() - since < 0.6 * holdDownMs) {
+    await setState('DRAIN');
+    await sleep(1000);
+    await setState('RESUME');
+    await sleep(1000);
+  }
+  await setState('DRAIN');
+  const during = await started();
+  t.true(during.length <= 1, JSON.stringify(during.map(({ kind, createdAt }) => [kind, createdAt])));
+  await until('n2 is empty', async () => (await nodeOf(cluster(), job.container(1))) === 'n3', { timeoutMs: 120_000 });
+  await setState('RESUME');
+  await until('it is home', async () => (await nodeOf(cluster(), job.container(1))) === 'n2', { timeoutMs: 120_000 });
+  const times = (await started()).map(({ createdAt }) => createdAt).toSorted((a, b) => a - b);
+  for (const [index, at] of times.entries())
+    if (index > 0) t.true(at - (times[index - 1] ?? 0) >= 0.95 * holdDownMs, `${times.join()}`);
+  t.deepEqual(await job.finish(), endedVerified, job.all);
+});
+
+test('a node that goes down with its agent is reported as lost, and nothing of it is started elsewhere', async (t) => {
+  // It may be in service already.
+  await cluster().exec('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=RESUME']);
+  const job = await submitRun(cluster(), allreduce, { nodelist: 'n[1-2]' });
+  await job.untilPrinted(/progress/);
+  // Of a node of the job Slurm would end the job itself.
+  await move(cluster(), job.container(1), { to: 'n3' });
+  const before = new Set((await groups(cluster())).map(({ id }) => id));
+  await holdService(cluster(), 'n3', 'agent');
+  await holdService(cluster(), 'n3', 'slurmd');
+  try {
+    await setState('DOWN', 'n3');
+    const lost = await until(
+      'it is reported',
+      async () => (await groups(cluster())).find(({ id, nodes }) => !before.has(id) && nodes.includes('n3')),
+      { timeoutMs: 120_000, pollMs: 200 },
+    );
+    t.regex(lost.reason, /^n3 is down.* in Slurm$/);
+    t.like(lost.members[0], { container: job.container(1), from: 'n3', to: null, state: 'lost' });
+    t.regex(lost.members[0]?.reasons[0]?.message ?? '', /not started anywhere else.*scancel/);
+    const shown = await cluster().rankshift(['show', lost.id], root);
+    t.regex(shown.stdout, /lost/, shown.stdout);
+    t.is(await nodeOf(cluster(), job.container(1)), 'n3');
+  } finally {
+    await releaseService(cluster(), 'n3', 'slurmd');
+    await releaseService(cluster(), 'n3', 'agent');
+    await cluster().exec('ctl', ['scontrol', 'update', 'NodeName=n3', 'State=RESUME']);
+  }
+  await cluster().untilReady();
+  // It ran all the while.
+  t.deepEqual(await job.finish(), endedVerified, job.all);
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import test from 'ava';
 import { submit, submitRun } from './support/job.ts';
 import { containers } from './support/move.ts';
@@ -60,6 +60,29 @@ test('what a job leaves while the agents are away is removed when they are back'
   t.deepEqual(await containers(cluster(), 'root'), []);
   t.deepEqual(notes('n1'), []);
   await cluster().untilReady();
+});
+
+test('a job that is requeued while an agent is away: what comes back with that agent is not taken for the new run', async (t) => {
+  const job = await submitRun(cluster(), allreduce, { sbatch: ['--requeue'] });
+  await job.untilPrinted(/progress/);
+  const places = async () =>
+    (await containers(cluster(), 'root')).map(({ id, owner, state }) => `${id} ${owner} ${state}`).join(', ');
+  t.is(await places(), `${job.container(0)} n1 running, ${job.container(1)} n2 running`);
+  const left = () => existsSync(cluster().testbed.path('n2', `/var/lib/rankshift/containers/${job.container(1)}`));
+  await holdService(cluster(), 'n2', 'agent');
+  try {
+    await cluster().output('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=DRAIN', 'Reason=test']);
+    await cluster().output('ctl', ['scontrol', 'requeue', String(job.id)]);
+    const anew = `${job.container(0)} n1 running, ${job.container(1)} n3 running`;
+    await until('it runs elsewhere', async () => (await places()) === anew, { timeoutMs: 180_000 });
+    t.true(left(), 'nothing of the first run is left to be taken for the second');
+  } finally {
+    await releaseService(cluster(), 'n2', 'agent');
+    await cluster().exec('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=RESUME']);
+  }
+  await until('the first run is gone from n2', () => !left(), { timeoutMs: 60_000 });
+  await cluster().untilReady();
+  t.like(await job.finish(), { state: 'COMPLETED', exitCode: 0 }, job.all);
 });
 
 test('neither a service that is down nor a spool that is missing fails a job or drains a node', async (t) => {

@@ -36,7 +36,7 @@ for (const { id, job, index, node } of places) {
   if (there.has(id)) continue;
   await createContainer(redis, {
     ...{ id, job, index, uid: 1000, user: 'alice', image: 'ranks', state: 'running', owner: node, epoch: 1 },
-    ...{ switch: '', migration: '', heading: '', moves: 0, startedAt: Date.now() },
+    ...{ switch: '', migration: '', heading: '', moves: 0, run: '', startedAt: Date.now() },
   });
 }
 

@@ -6,12 +6,14 @@ import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { loadConfig } from '../../src/config.ts';
 import { RankshiftError } from '../../src/errors.ts';
+import type { ContainerRecord } from '../../src/migration/container.ts';
 import { connectRedis, redisAddress } from '../../src/store/connection.ts';
 import {
   type AbortAnswer,
   abortSwitch,
   commitSwitch,
   createContainer,
+  listContainers,
   lockContainer,
   openSwitch,
   readContainer,
@@ -20,18 +22,21 @@ import {
   unlockContainer,
 } from '../../src/store/containers.ts';
 import { migrationKey } from '../../src/store/migrations.ts';
+import { createRun, type RunRecord, readRun, removeRun, updateRun } from '../../src/store/runs.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 
 const container = '999999.0';
 const migrations = ['7', '8', '9', '10', '11'];
 const nodes = ['n1', 'n2', 'n3'] as const;
 
-async function fresh(redis: Redis): Promise<void> {
-  await removeContainer(redis, container);
-  await createContainer(redis, {
+async function fresh(redis: Redis, run = ''): Promise<ContainerRecord> {
+  const record: ContainerRecord = {
     ...{ id: container, job: 999_999, index: 0, uid: 1000, user: 'alice', image: 'none', state: 'running' as const },
-    ...{ owner: 'n1', epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: 0 },
-  });
+    ...{ owner: 'n1', epoch: 1, switch: '', migration: '', heading: '', moves: 0, run, startedAt: 0 },
+  };
+  await removeContainer(redis, container, '');
+  await createContainer(redis, record);
+  return record;
 }
 
 /** A switch as its driver orders it, by the record of that moment. */
@@ -115,11 +120,55 @@ async function lateLock(redis: Redis): Promise<void> {
   }
 }
 
+/** Who ends a run that the job has no more, or whose containers have successors of the same name, changes nothing. */
+async function laterRun(redis: Redis): Promise<void> {
+  const job = 999_999;
+  const run = (id: string): RunRecord => ({
+    ...{ job, run: id, uid: 1000, user: 'alice', image: 'none', nodes: ['n1'], containers: 1, ranksPerContainer: 1 },
+    ...{ program: ['true'], state: 'running', startedAt: 0, wishes: [] },
+  });
+  const expect = (what: string, found: unknown, wanted: unknown) => {
+    if (found !== wanted) throw new Error(`${what}: ${found}, not ${wanted}`);
+  };
+  await removeContainer(redis, container, '');
+  await removeRun(redis, job, '');
+  try {
+    const record = await fresh(redis, 'second');
+    expect(
+      'made twice',
+      await createContainer(redis, record).catch((error) => RankshiftError.from(error).code),
+      'E_BUSY',
+    );
+    await createRun(redis, run('second'));
+    await removeContainer(redis, container, 'first');
+    await removeRun(redis, job, 'first');
+    await updateRun(redis, { ...run('first'), state: 'ending' });
+    expect('container', (await readContainer(redis, container))?.run, 'second');
+    expect('run', (await readRun(redis, job))?.state, 'running');
+    await updateRun(redis, { ...run('second'), state: 'ending' });
+    expect('its own word', (await readRun(redis, job))?.state, 'ending');
+    await removeContainer(redis, container, 'second');
+    await removeRun(redis, job, 'second');
+    await updateRun(redis, run('second'));
+    expect('container', await readContainer(redis, container), null);
+    expect(
+      'listed',
+      (await listContainers(redis)).some(({ id }) => id === container),
+      false,
+    );
+    expect('run', await readRun(redis, job), null);
+  } finally {
+    await removeContainer(redis, container, '');
+    await removeRun(redis, job, '');
+  }
+}
+
 const config = loadConfig();
 const log = createLogger('commit-record', 'error');
 const [redis, other] = [connectRedis(redisAddress(config), log), connectRedis(redisAddress(config), log)];
 try {
   await lateLock(redis);
+  await laterRun(redis);
   const step = fc.tuple(fc.constantFrom(...migrations), fc.constantFrom('open', 'commit', 'abort'));
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => sequence(redis, steps)),
@@ -131,7 +180,7 @@ try {
 } catch (error) {
   console.log((error as Error).message);
 } finally {
-  await removeContainer(redis, container);
+  await removeContainer(redis, container, '');
   redis.disconnect();
   other.disconnect();
 }

@@ -133,8 +133,14 @@ int main(int argc, char **argv) {
     sleep_us(options[3].value * 1000);
   }
   wrong += check(0, pages);
-  printf("{\"event\":\"memory\",\"rank\":%d,\"pages\":%" PRId64 ",\"written\":%" PRId64 ",\"wrong\":%" PRId64 "}\n", rank,
-         pages, written, wrong);
+  /* By one rank: lines of two that print at the same time may come in the middle of each other. */
+  int64_t own[3] = {pages, written, wrong}, *each = calloc((size_t)ranks, sizeof own);
+  if (each == NULL) MPI_Abort(MPI_COMM_WORLD, 1);
+  MPI_Gather(own, 3, MPI_INT64_T, each, 3, MPI_INT64_T, 0, MPI_COMM_WORLD);
+  for (int64_t i = 0; rank == 0 && i < ranks; i++)
+    printf("{\"event\":\"memory\",\"rank\":%" PRId64 ",\"pages\":%" PRId64 ",\"written\":%" PRId64 ",\"wrong\":%" PRId64 "}\n",
+           i, each[3 * i], each[3 * i + 1], each[3 * i + 2]);
+  free(each);
   gaps_report(&gaps, &program);
   return program_finish(&program, wrong == 0);
 }

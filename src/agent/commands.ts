@@ -24,8 +24,10 @@ type Handlers = {
 /** What an agent does for each command; the answer goes back to the controller. All but `switch` are idempotent. */
 export const handlers: Handlers = {
   launch: (context, { facts, places }) => launch(context, facts, places),
-  teardown: async (context, { container }) => {
+  teardown: async (context, { container, run }) => {
     const local = await readLocalContainer(context.config, container);
+    // The job has another run by now, and this is its container.
+    if (run !== undefined && local !== null && local.facts.run !== run) return { alive: true };
     const alive = local === null || (await findInit(local.facts.job, local.facts.index)) !== null;
     await removeContainer(context, container);
     return { alive };

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Config, containerDir, migrationDir } from '../config.ts';
+import { RankshiftError } from '../errors.ts';
 import { containerFactsSchema } from '../migration/commands.ts';
 import {
   containerIdSchema,
@@ -47,7 +48,7 @@ export async function readLocalContainer(config: Config, container: string): Pro
 
 /** Containers that this node owns by its own files. */
 export async function listLocalContainers(config: Config): Promise<LocalContainer[]> {
-  const names = await readdir(join(config.stateDir, 'containers')).catch(() => []);
+  const names = await namesIn(join(config.stateDir, 'containers'));
   const found = await Promise.all(names.map((name) => readLocalContainer(config, name)));
   return found.filter((local) => local !== null);
 }
@@ -74,16 +75,35 @@ export async function readSwitchResult(config: Config, migration: string): Promi
 
 /** Migrations in which this node has a part that is not settled. */
 export async function listRoles(config: Config): Promise<Role[]> {
-  const names = await readdir(join(config.stateDir, 'migrations')).catch(() => []);
+  const names = await namesIn(join(config.stateDir, 'migrations'));
   const found = await Promise.all(names.map((name) => readRole(config, name)));
   return found.filter((role) => role !== null);
 }
 
+/** None where there is no such directory. */
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | null> {
-  const text = await readFile(file, 'utf8').catch(() => null);
-  if (text === null) return null;
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
   const parsed = schema.safeParse(JSON.parse(text));
-  return parsed.success ? parsed.data : null;
+  if (parsed.success) return parsed.data;
+  // What cannot be read is not taken for nothing: what it tells of would be removed.
+  throw new RankshiftError('E_INTERNAL', `${file} cannot be read: ${parsed.error.issues[0]?.message}`, {
+    action: 'Is it of another release? Start the agent of that release, or end the container and remove the file.',
+  });
 }
 
 async function writeJson(file: string, value: unknown): Promise<void> {

@@ -67,7 +67,13 @@ async function noticeEnd(
   }
   reported.add(key);
   const exit = await readExit(containerDir(config, facts.id));
-  await context.reports.add('report', { type: 'container-ended', node, container: facts.id, exit } satisfies Report);
+  await context.reports.add('report', {
+    type: 'container-ended',
+    node,
+    container: facts.id,
+    run: facts.run,
+    exit,
+  } satisfies Report);
 }
 
 /** What is not ours by the records must not run here. Only a clear answer of Redis counts. */
@@ -75,11 +81,16 @@ async function removeIfForgotten(context: AgentContext, { facts, epoch }: LocalC
   const roles = await listRoles(context.config);
   if (roles.some((role) => role.container === facts.id)) return;
   const record = await within(3000, readContainer(context.redis, facts.id));
-  const ours = record !== null && (record.owner === context.node || record.epoch <= epoch);
-  if (ours) return;
+  // After a requeue the job's next run has containers of the same name, elsewhere perhaps.
+  const current = record !== null && (record.run === '' || record.run === facts.run);
+  if (current && (record.owner === context.node || record.epoch <= epoch)) return;
   context.log.warn(
     { container: facts.id },
-    record === null ? 'no record knows this container: removed' : 'another node owns this container: removed',
+    record === null
+      ? 'no record knows this container: removed'
+      : current
+        ? 'another node owns this container: removed'
+        : 'the job has another run by now: removed',
   );
   await removeContainer(context, facts.id);
 }

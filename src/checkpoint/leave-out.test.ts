@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -11,13 +11,17 @@ const library = resolve('build/bin/rankshift-leave-out.so');
 const tools = mkdtempSync('/tmp/rankshift-leave-out-');
 const page = 4096n;
 
-/** Says where its memory is: a large mapping, one with the stack of a thread that waits, and a small one. */
+/** Says where its memory is: a large mapping, one with the stack of a thread that waits, a small one, a guard (or 0). */
 const subject = `
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
 #define LARGE (4UL << 20)
 static int ends[2];
 static void *wait_there(void *none) { char c; printf("%p\\n", (void *)&c); fflush(stdout); return read(ends[0], &c, 1) < 0 ? NULL : none; }
@@ -31,13 +35,14 @@ int main(int argc, char **argv) {
   pthread_t thread;
   char *large = filled(LARGE);
   /* A page in between that nobody may join to its neighbours. */
-  mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *guard = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (madvise(guard, 4096, MADV_GUARD_INSTALL) < 0) guard = NULL;
   char *stack = filled(LARGE);
   mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   char *small = filled(64 << 10);
   if (argc > 1 && strcmp(argv[1], "locked") == 0 && mlock(small, 4096) < 0) return 1;
   if (pipe(ends) < 0) return 1;
-  printf("%p %p %p ", large, stack, small);
+  printf("%p %p %p %#lx ", large, stack, small, (unsigned long)guard);
   pthread_attr_init(&attributes);
   pthread_attr_setstack(&attributes, stack, LARGE);
   pthread_create(&thread, &attributes, wait_there, NULL);
@@ -45,7 +50,7 @@ int main(int argc, char **argv) {
   return 0;
 }`;
 
-/** Asks as CRIU does for START..END of a process, so many ranges at a time. */
+/** Asks as CRIU does for START..END of a process, so many ranges at a time; for pages, or for guards. */
 const asking = `
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -56,12 +61,15 @@ const asking = `
 int main(int argc, char **argv) {
   struct page_region found[1024];
   char path[64], *big = malloc(3000017), *copy = malloc(3000017);
-  (void)argc;
   snprintf(path, sizeof path, "/proc/%s/pagemap", argv[1]);
   int fd = open(path, O_RDONLY);
   struct pm_scan_arg scan = { .size = sizeof scan, .start = strtoull(argv[2], NULL, 0), .end = strtoull(argv[3], NULL, 0),
-    .vec = (unsigned long)found, .vec_len = strtoul(argv[4], NULL, 0), .category_anyof_mask = PAGE_IS_PRESENT,
+    .vec = (unsigned long)found, .vec_len = strtoul(argv[4], NULL, 0), .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
     .return_mask = PAGE_IS_PRESENT };
+  if (argc > 5) {
+    scan.category_anyof_mask = 0;
+    scan.category_mask = scan.return_mask = PAGE_IS_GUARD;
+  }
   while (scan.start < scan.end) {
     int count = ioctl(fd, PAGEMAP_SCAN, &scan);
     if (count < 0 || scan.walk_end <= scan.start) return 1;
@@ -104,47 +112,59 @@ async function startFrozen(t: ExecutionContext, ...args: string[]) {
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   await sleep(50);
   await freeze(cgroup);
-  const [large = 0n, stack = 0n, small = 0n, local = 0n] = String(line).trim().split(' ').map(BigInt);
-  return { cgroup, pid: String(child.pid), large, stack, small, local };
+  const [large = 0n, stack = 0n, small = 0n, guard = 0n] = String(line).trim().split(' ').map(BigInt);
+  return { cgroup, pid: String(child.pid), large, stack, small, guard };
 }
 
 /** Every page that is answered between two addresses. */
-async function pagesSeen(pid: string, start: bigint, end: bigint, most: number, env: Record<string, string>) {
-  const argv = [pid, `0x${start.toString(16)}`, `0x${end.toString(16)}`, String(most)];
+async function pagesSeen(
+  pid: string,
+  start: bigint,
+  end: bigint,
+  most: number,
+  env: Record<string, string>,
+  ...more: string[]
+) {
+  const argv = [pid, `0x${start.toString(16)}`, `0x${end.toString(16)}`, String(most), ...more];
   const { stdout } = await run(join(tools, 'criu'), argv, { env });
-  return stdout.split('\n').flatMap((line) => {
-    if (line === '') return [];
-    const [from = 0n, to = 0n] = line.split('-').map((text) => BigInt(`0x${text}`));
-    return Array.from({ length: Number((to - from) / page) }, (_, index) => from + BigInt(index) * page);
-  });
+  return stdout.split('\n').flatMap((line) => (line === '' ? [] : pagesOf(line)));
+}
+
+/** Addresses of the pages of `START-END`. */
+function pagesOf(range: string): bigint[] {
+  const [from = 0n, to = 0n] = range.split('-').map((text) => BigInt(`0x${text}`));
+  return Array.from({ length: Number((to - from) / page) }, (_, index) => from + BigInt(index) * page);
+}
+
+/** Pages of private anonymous memory, by /proc/PID/maps. */
+function anonymousPages(pid: string): Set<bigint> {
+  const mappings = readFileSync(`/proc/${pid}/maps`, 'utf8').matchAll(
+    /^(\S+) ..[-x]p \S+ 00:00 0 *(?:\[(?:heap|stack|anon:).*)?$/gm,
+  );
+  return new Set([...mappings].flatMap(([, range = '']) => pagesOf(range)));
 }
 
 const size = 4n << 20n;
 const within = (pages: readonly bigint[], start: bigint, bytes: bigint) =>
   pages.filter((address) => address >= start && address < start + bytes);
 
-test.serial('large private memory is left out but for stacks, whatever fits into an answer', async (t) => {
-  const { cgroup, pid, large, stack, small, local } = await startFrozen(t);
+test.serial('private anonymous memory is left out, and nothing else, whatever fits into an answer', async (t) => {
+  const { cgroup, pid, large, stack, small, guard } = await startFrozen(t);
   const env = { LD_PRELOAD: library, RANKSHIFT_LEAVE_OUT: cgroup };
-  const all = await pagesSeen(pid, 0x1000n, (1n << 47n) - page, 1000, {});
+  const [low, high] = [0x1000n, (1n << 47n) - page];
+  const all = await pagesSeen(pid, low, high, 1000, {});
   t.is(within(all, large, size).length, 1024);
   t.is(within(all, stack, size).length, 1024);
-  for (const most of [1000, 3, 1]) {
-    const seen = await pagesSeen(pid, 0x1000n, (1n << 47n) - page, most, env);
-    t.deepEqual(within(seen, large, size), []);
-    t.is(within(seen, small, 64n << 10n).length, 16);
-    const [top, ...more] = within(seen, stack, size);
-    t.deepEqual(more, [], 'of a stack the page of its pointer alone');
-    t.true(top !== undefined && top <= local && local - top < 4n * page, `${top} ${local}`);
-    const left = (address: bigint) => within([address], large, size).length + within([address], stack, size).length > 0;
-    t.deepEqual(
-      seen.filter((address) => !left(address)),
-      all.filter((address) => !left(address)),
-      'all else is as it was',
-    );
-  }
+  t.is(within(all, small, 64n << 10n).length, 16);
+  const anonymous = anonymousPages(pid);
+  const wanted = all.filter((address) => !anonymous.has(address));
+  t.true(wanted.length > 10 && all.length - wanted.length > 2064, `${wanted.length} of ${all.length}`);
+  for (const most of [1000, 3, 1]) t.deepEqual(await pagesSeen(pid, low, high, most, env), wanted);
   // A question that begins and ends in the middle of what is left out.
   t.deepEqual(await pagesSeen(pid, large + page, large + size - page, 10, env), []);
+  // Guard regions (Linux 6.15) are asked for in another way, and have to be restored by CRIU.
+  if (guard === 0n) t.log('this kernel has no guard regions');
+  else t.true((await pagesSeen(pid, low, high, 10, env, 'guards')).includes(guard));
 });
 
 test.serial(

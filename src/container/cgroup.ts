@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { access, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
@@ -80,7 +81,7 @@ export async function removeCgroup(cgroupDir: string): Promise<void> {
 /** Ids of all processes of a cgroup and of those below it. An absent cgroup has none. */
 export async function processesOf(cgroupDir: string): Promise<number[]> {
   const own = await ownProcessesOf(cgroupDir);
-  const entries = await readdir(cgroupDir, { withFileTypes: true }).catch(() => []);
+  const entries = await readdir(cgroupDir, { withFileTypes: true }).catch(absent<Dirent[]>([]));
   const below = await Promise.all(
     entries.filter((entry) => entry.isDirectory()).map((entry) => processesOf(join(cgroupDir, entry.name))),
   );
@@ -89,8 +90,16 @@ export async function processesOf(cgroupDir: string): Promise<number[]> {
 
 /** The same without those below it. */
 export async function ownProcessesOf(cgroupDir: string): Promise<number[]> {
-  const text = await readFile(join(cgroupDir, 'cgroup.procs'), 'utf8').catch(() => '');
+  const text = await readFile(join(cgroupDir, 'cgroup.procs'), 'utf8').catch(absent(''));
   return text.split('\n').flatMap((line) => (line === '' ? [] : [Number(line)]));
+}
+
+/** For a cgroup that is gone. What cannot be read for another reason is not taken for empty. */
+function absent<T>(nothing: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT' || error.code === 'ENODEV') return nothing;
+    throw error;
+  };
 }
 
 async function write(cgroupDir: string, file: string, value: string): Promise<void> {

@@ -22,9 +22,12 @@ export async function cgroupDirectory(job: number, index: number): Promise<strin
  * in each time namespace (time_namespaces(7)), so it takes every moved container for a stopped one.
  */
 export async function findInit(job: number, index: number): Promise<number | null> {
-  const pids = await processesOf(await cgroupDirectory(job, index)).catch(() => []);
+  const pids = await processesOf(await cgroupDirectory(job, index));
   for (const pid of pids) {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ESRCH') return '';
+      throw error;
+    });
     const numbers = /^NSpid:\s+(.*)$/m.exec(status)?.[1]?.split(/\s+/);
     if (numbers?.at(-1) === '1' && numbers.length > 1 && !/^State:\s+[ZX]/m.test(status)) return pid;
   }

@@ -151,6 +151,8 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   if (await cancelled(context, id, apply, undo)) return;
 
   await apply({ type: hasRounds(order.strategy) ? 'copying-started' : 'switching-started', at: Date.now() });
+  // Whoever called it off before that did not know that there is a switch to be closed.
+  if (await cancelled(context, id, apply, undo)) return;
   await switchOver(context, start, order, apply);
 }
 

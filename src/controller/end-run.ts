@@ -3,7 +3,7 @@ import { isFinal } from '../migration/machine.ts';
 import { readAllocation } from '../store/allocations.ts';
 import { abortSwitch, listContainers, removeContainer, setContainerState } from '../store/containers.ts';
 import { applyEvent, listActiveMigrations } from '../store/migrations.ts';
-import { readRun, removeRun, updateRun } from '../store/runs.ts';
+import { type RunRecord, readRun, removeRun, updateRun } from '../store/runs.ts';
 import { stopWaiting } from '../store/turns.ts';
 import type { ControllerContext } from './context.ts';
 import { settleSoon } from './watch-allocations.ts';
@@ -12,25 +12,49 @@ import { settleSoon } from './watch-allocations.ts';
 const movesMs = 20_000;
 const pauseMs = 50;
 
+const ending = new Map<string, Promise<Lost[]>>();
+
+interface Lost {
+  id: string;
+  node: string;
+}
+
 /**
  * Ends the run of a job: every rank container is removed from its node, wherever it moved to, then the records.
  * A migration under way is called off first. What a dead agent keeps, it removes itself when it comes back, since the
- * records say that the container is no more. Idempotent.
+ * records say that the container is no more. Idempotent; a run that the job has begun meanwhile is left alone.
+ * @param only the run that is to end; without it the one that the job has now
  * @returns containers that had died before, and on which node. Not container 0: its end is the program's own.
  */
-export async function endRun(context: ControllerContext, job: number): Promise<{ id: string; node: string }[]> {
+export async function endRun(context: ControllerContext, job: number, only?: string): Promise<Lost[]> {
+  const run = await readRun(context.redis, job);
+  if (only !== undefined && run?.run !== only) return [];
+  // One that is being ended already is waited for.
+  const key = `${job} ${run?.run ?? ''}`;
+  const begun = ending.get(key) ?? endThis(context, job, run).finally(() => ending.delete(key));
+  ending.set(key, begun);
+  return await begun;
+}
+
+async function endThis(context: ControllerContext, job: number, run: RunRecord | null): Promise<Lost[]> {
   const { redis, log } = context;
-  const run = await readRun(redis, job);
   if (run !== null) await updateRun(redis, { ...run, state: 'ending' });
   await endMoves(context, job);
-  const containers = (await listContainers(redis)).filter((container) => container.job === job);
-  const lost: { id: string; node: string }[] = [];
+  const containers = (await listContainers(redis)).filter(
+    (container) => container.job === job && (run === null || ['', run.run].includes(container.run)),
+  );
+  const lost: Lost[] = [];
   await Promise.all(
-    containers.map(async ({ id, index, owner }) => {
+    containers.map(async ({ id, index, owner, run: of }) => {
       await setContainerState(redis, id, 'ended');
       try {
         const options = { timeoutMs: 30_000, container: id };
-        const answer = await context.commands.send(owner, 'teardown', { container: id }, options);
+        const answer = await context.commands.send(
+          owner,
+          'teardown',
+          { container: id, ...(of === '' ? {} : { run: of }) },
+          options,
+        );
         if (!teardownResultSchema.parse(answer).alive && index > 0) lost.push({ id, node: owner });
       } catch (error) {
         log.warn(
@@ -38,10 +62,10 @@ export async function endRun(context: ControllerContext, job: number): Promise<{
           'not removed from its node; its agent will',
         );
       }
-      await removeContainer(redis, id);
+      await removeContainer(redis, id, of);
     }),
   );
-  await removeRun(redis, job);
+  await removeRun(redis, job, run?.run ?? '');
   if ((await readAllocation(redis, job)) !== null) await settleSoon(context, job);
   if (run !== null) log.info({ job, lost }, 'run ended');
   return lost;

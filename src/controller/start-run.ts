@@ -119,7 +119,8 @@ export async function startRun(context: ControllerContext, uid: number, request:
       const facts: ContainerFacts = { ...common, id, index, program: index === 0 ? request.program : null };
       await createContainer(redis, {
         ...{ id, job: job.job, index, uid, user: job.user, image: imageName, state: 'starting' as const },
-        ...{ owner: node, epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: run.startedAt },
+        ...{ owner: node, epoch: 1, switch: '', migration: '', heading: '', moves: 0 },
+        ...{ run: run.run, startedAt: run.startedAt },
       });
       await context.commands.send(node, 'launch', { facts, places }, { timeoutMs: launchMs, container: id, epoch: 1 });
       await setContainerState(redis, id, 'running');
@@ -132,7 +133,7 @@ export async function startRun(context: ControllerContext, uid: number, request:
     log.info({ job: job.job, nodes: job.nodes, image: imageName }, 'run started');
     return started;
   } catch (error) {
-    await endRun(context, job.job);
+    await endRun(context, job.job, run.run);
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { parseContainerId } from '../migration/container.ts';
 import { type Report, reportSchema } from '../migration/reports.ts';
 import { holdsNodes, jobFacts } from '../slurm/facts.ts';
 import { readAllocation } from '../store/allocations.ts';
+import { readContainer } from '../store/containers.ts';
 import { listRuns, readRun } from '../store/runs.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
@@ -14,19 +15,28 @@ const fetchMs = 15_000;
 
 /** Ends the runs of jobs that Slurm has ended: told by the epilog, and by looking now and then. */
 export function watchRuns(context: ControllerContext, attached: ReadonlySet<number>): void {
+  let busy = false;
   const timer = setInterval(() => {
-    endFinishedRuns(context, attached).catch((error: Error) =>
-      context.log.warn({ error: error.message }, 'watching runs'),
-    );
+    // While slurmctld is away each question takes its time.
+    if (busy) return;
+    busy = true;
+    endFinishedRuns(context, attached)
+      .catch((error: Error) => context.log.warn({ error: error.message }, 'watching runs'))
+      .finally(() => {
+        busy = false;
+      });
   }, lookMs);
   context.stopping.addEventListener('abort', () => clearInterval(timer));
 }
 
 async function endFinishedRuns(context: ControllerContext, attached: ReadonlySet<number>): Promise<void> {
-  for (const { job } of await listRuns(context.redis)) {
+  for (const { job, run } of await listRuns(context.redis)) {
     const { stage } = await stageOf(context, job);
     // A `rankshift run` that is still there was told to end and has Slurm's KillWait for it.
-    if (stage === 'over' || (stage === 'ending' && !attached.has(job))) await endRun(context, job);
+    if (stage !== 'over' && (stage !== 'ending' || attached.has(job))) continue;
+    await endRun(context, job, run).catch((error: Error) =>
+      context.log.warn({ job, error: error.message }, 'a run was not ended; it is tried again'),
+    );
   }
 }
 
@@ -39,6 +49,8 @@ async function stageOf(
     const facts = await jobFacts(context.config, job);
     const ending = facts.state === 'completing' || facts.stateFlags.includes('completing');
     const scriptNode = facts.batchHost === '' ? (facts.nodes[0] ?? '') : facts.batchHost;
+    // A word that we do not know is no word of an end.
+    if (facts.state === 'unknown') return { stage: 'running', scriptNode };
     return { stage: !holdsNodes(facts) ? 'over' : ending ? 'ending' : 'running', scriptNode };
   } catch (error) {
     return { stage: RankshiftError.from(error).code === 'E_UNKNOWN_JOB' ? 'over' : 'running', scriptNode: '' };
@@ -68,11 +80,16 @@ export async function handleReport(
   }
   const parsed = parseContainerId(report.container);
   if (parsed === null || parsed.index !== 0 || attached.has(parsed.job)) return;
-  const run = await readRun(context.redis, parsed.job);
-  if (run === null) return;
+  const [run, record] = await Promise.all([
+    readRun(context.redis, parsed.job),
+    readContainer(context.redis, report.container),
+  ]);
+  // A node that comes back with what is left of an earlier run of the job tells nothing of this one.
+  if (run === null || record?.owner !== report.node || !['', run.run].includes(report.run)) return;
   setTimeout(() => {
-    void readRun(context.redis, parsed.job).then(async (now) => {
-      if (now?.run === run.run && !attached.has(run.job)) await endRun(context, run.job);
-    });
+    if (attached.has(run.job)) return;
+    endRun(context, run.job, run.run).catch((error: Error) =>
+      context.log.warn({ job: run.job, error: error.message }, 'a run was not ended; it is looked at again'),
+    );
   }, fetchMs).unref();
 }

@@ -45,7 +45,8 @@ int progress(int argc, char **argv)
 			       (long long)now.tv_sec * 1000000000 + now.tv_nsec, sample.sockets);
 			return 0;
 		}
-		if (monotonic_ns() >= deadline_ns)
+		/* Nobody is connected from elsewhere: there is nobody to hear from. */
+		if (sample.sockets == 0 || monotonic_ns() >= deadline_ns)
 			break;
 		usleep(POLL_US);
 	}

@@ -78,6 +78,16 @@ for (const build of builds) {
     t.true(lateMs >= -1 && lateMs < 50, `${lateMs}`);
   });
 
+  test(`${build}: progress does not wait where nobody is connected`, async (t) => {
+    const { child } = start('unshare', ['--net', 'sh', '-c', 'echo there; exec sleep 60'], {});
+    t.teardown(() => child.kill('SIGKILL'));
+    await new Promise((resolve) => child.stdout?.once('data', resolve));
+    const before = performance.now();
+    const { stdout } = await start(node, ['progress', `/proc/${child.pid}/ns/net`, '30000']).ended;
+    t.is(stdout, '{"firstDataRealtimeNs":null,"sockets":0}\n');
+    t.true(performance.now() - before < 15_000);
+  });
+
   test(`${build}: connections inside one container do not count`, async (t) => {
     const ends = await connectedEnds(t);
     const own = ['10.201.0.2', '127.0.0.1'].map((address) =>

@@ -130,7 +130,8 @@ export type SwitchOrder = z.infer<typeof switchOrderSchema>;
 /** Commands that reach an agent through its queue: name -> payload. Anything else is refused. */
 export const commandSchemas = {
   launch: z.strictObject({ facts: containerFactsSchema, places: placesSchema }),
-  teardown: z.strictObject({ container: containerIdSchema }),
+  /** `run`: only a container of this run; without it whatever is there. */
+  teardown: z.strictObject({ container: containerIdSchema, run: z.string().optional() }),
   signal: z.strictObject({
     container: containerIdSchema,
     signal: z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGTSTP', 'SIGQUIT']),

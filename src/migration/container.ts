@@ -19,6 +19,8 @@ export const containerRecordSchema = z.object({
   /** Node that is being made ready to take it, or empty: frames between two containers that move at once go there too. */
   heading: nodeNameSchema.or(z.literal('')).default(''),
   moves: z.number().int(),
+  /** The run that it belongs to: a job may have one after another, and one after a requeue elsewhere. */
+  run: z.string().default(''),
   startedAt: z.number(),
 });
 export type ContainerRecord = z.infer<typeof containerRecordSchema>;

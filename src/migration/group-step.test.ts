@@ -9,7 +9,7 @@ import type { MigrationRecord, MigrationState } from './record.ts';
 function container(id: string, owner: string, fields: Partial<ContainerRecord> = {}): ContainerRecord {
   return {
     ...{ id, job: Number(id.split('.')[0]), index: 0, uid: 1000, user: 'alice', image: 'mpi', state: 'running', owner },
-    ...{ epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: 0 },
+    ...{ epoch: 1, switch: '', migration: '', heading: '', moves: 0, run: '', startedAt: 0 },
     ...fields,
   };
 }

@@ -28,7 +28,7 @@ function node(name: string, fields: Partial<NodeFacts> = {}): NodeFacts {
 
 const container: ContainerRecord = {
   ...{ id: '42.1', job: 42, index: 1, uid: 1000, user: 'alice', image: 'mpi', state: 'running', owner: 'n1' },
-  ...{ epoch: 1, switch: '', migration: '', heading: '', moves: 0, startedAt: 0 },
+  ...{ epoch: 1, switch: '', migration: '', heading: '', moves: 0, run: '', startedAt: 0 },
 };
 const sourceFacts = { memoryBytes: gib, dirtyBytesPerSecond: 0, upperBytes: 1000, processes: 3, reasons: [] };
 const cost: CostSample = {

@@ -7,6 +7,7 @@ export const reportSchema = z.discriminatedUnion('type', [
     type: z.literal('container-ended'),
     node: nodeNameSchema,
     container: containerIdSchema,
+    run: z.string().default(''),
     exit: z.number().int().nullable(),
   }),
   z.object({

@@ -3,13 +3,15 @@
  * criu/pagemap-cache.c) the memory that we send ourselves. CRIU would only pin each of its pages for a page server whose
  * client never comes: 50 to 75 ms of the freeze per GiB. A restore with --lazy-pages needs no word of them in the image: it
  * registers every such mapping with userfaultfd, and our server has their pages.
- * CRIU itself keeps the page in which a thread's stack pointer is (is_stack of criu/mem.c), and locked memory: so do we.
+ * All of it is left out, small mappings and stacks too: CRIU restores mappings side by side before it registers them, and with
+ * transparent huge pages a page that it fills there would bring zeros for its neighbours, which nobody could replace. (That it
+ * keeps the page of a stack pointer is meant so in is_stack of criu/mem.c, which compares the wrong bits.) Locked memory is
+ * CRIU's, so a process with any keeps all.
  * CRIU then copies the list of all pages that it might have found, 16 bytes for each that the process could have, to its
  * parasite. Of that list, nearly all of which nobody has written, only what was written is copied.
  * The environment: RANKSHIFT_LEAVE_OUT, the container's cgroup, frozen. Where anything is not as expected nothing is left
  * out, which costs time and is right all the same.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -25,14 +27,11 @@
 #include "processes.h"
 #include "uapi.h"
 
-/* Smaller mappings are not worth a call of their own. */
-#define LEAST_BYTES (1UL << 20)
+/* Copies from here on are looked at. */
+#define LARGE_COPY_BYTES (1UL << 20)
 
 static struct task {
 	pid_t pid;
-	uint64_t *stacks; /* pages of stack pointers, sorted */
-	size_t stack_count;
-	bool known;  /* all of them are */
 	bool looked; /* `at` is filled */
 	struct range *at;
 	size_t count, room;
@@ -50,61 +49,6 @@ static bool read_text(const char *path, char *text, size_t size)
 	return got > 0;
 }
 
-/* The last but one word of /proc/PID/task/TID/syscall (proc_pid_syscall(5)); a task that runs has none. */
-static bool read_stack(pid_t pid, const char *thread, uint64_t *page)
-{
-	char path[96], text[256];
-	unsigned long long pointer;
-	snprintf(path, sizeof path, "/proc/%d/task/%.20s/syscall", (int)pid, thread);
-	if (!read_text(path, text, sizeof text))
-		return false;
-	char *last = strrchr(text, ' ');
-	if (last == NULL)
-		return false;
-	*last = '\0';
-	char *before = strrchr(text, ' ');
-	if (before == NULL || sscanf(before, " 0x%llx", &pointer) != 1)
-		return false;
-	*page = pointer & ~(PAGE_BYTES - 1);
-	return true;
-}
-
-static int by_address(const void *left, const void *right)
-{
-	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-	return a < b ? -1 : a > b;
-}
-
-static bool note_stacks(struct task *task)
-{
-	char path[64];
-	size_t room = 0;
-	bool all = true;
-	snprintf(path, sizeof path, "/proc/%d/task", (int)task->pid);
-	DIR *threads = opendir(path);
-	if (threads == NULL)
-		return false;
-	for (struct dirent *entry; all && (entry = readdir(threads)) != NULL;) {
-		if (entry->d_name[0] == '.')
-			continue;
-		if (task->stack_count == room) {
-			room = room == 0 ? 16 : room * 2;
-			uint64_t *more = realloc(task->stacks, room * sizeof *more);
-			if (more == NULL) {
-				all = false;
-				break;
-			}
-			task->stacks = more;
-		}
-		all = read_stack(task->pid, entry->d_name, &task->stacks[task->stack_count]);
-		task->stack_count++;
-	}
-	closedir(threads);
-	if (all)
-		qsort(task->stacks, task->stack_count, sizeof *task->stacks, by_address);
-	return all;
-}
-
 static void note_task(const struct process *process, void *context)
 {
 	(void)context;
@@ -112,12 +56,10 @@ static void note_task(const struct process *process, void *context)
 	if (more == NULL)
 		return;
 	tasks = more;
-	tasks[task_count] = (struct task){ .pid = process->pid };
-	tasks[task_count].known = note_stacks(&tasks[task_count]);
-	task_count++;
+	tasks[task_count++] = (struct task){ .pid = process->pid };
 }
 
-/* Before CRIU touches a thread: later the registers are those of its parasite. A shell that starts CRIU is let pass. */
+/* A shell that starts CRIU is let pass. */
 static __attribute__((constructor)) void begin(void)
 {
 	const char *cgroup = getenv("RANKSHIFT_LEAVE_OUT");
@@ -129,10 +71,16 @@ static __attribute__((constructor)) void begin(void)
 	unsetenv("RANKSHIFT_LEAVE_OUT");
 }
 
-static void leave_out(struct task *task, uint64_t start, uint64_t end)
+/* Neighbours in one piece. Memory that cannot be noted is not left out. */
+static void note_mapping(const struct mapping *mapping, void *context)
 {
-	if (start >= end)
+	struct task *task = context;
+	if (!restored_lazily(mapping))
 		return;
+	if (task->count > 0 && task->at[task->count - 1].end == mapping->start) {
+		task->at[task->count - 1].end = mapping->end;
+		return;
+	}
 	if (task->count == task->room) {
 		size_t room = task->room == 0 ? 64 : task->room * 2;
 		struct range *more = realloc(task->at, room * sizeof *more);
@@ -141,22 +89,7 @@ static void leave_out(struct task *task, uint64_t start, uint64_t end)
 		task->at = more;
 		task->room = room;
 	}
-	task->at[task->count++] = (struct range){ start, end };
-}
-
-static void note_mapping(const struct mapping *mapping, void *context)
-{
-	struct task *task = context;
-	uint64_t from = mapping->start;
-	if (!restored_lazily(mapping) || mapping->end - mapping->start < LEAST_BYTES)
-		return;
-	for (size_t i = 0; i < task->stack_count; i++) {
-		if (task->stacks[i] < from || task->stacks[i] >= mapping->end)
-			continue;
-		leave_out(task, from, task->stacks[i]);
-		from = task->stacks[i] + PAGE_BYTES;
-	}
-	leave_out(task, from, mapping->end);
+	task->at[task->count++] = (struct range){ mapping->start, mapping->end };
 }
 
 /* Locked mappings are in VmLck of proc_pid_status(5); which they are, in smaps only. */
@@ -185,7 +118,7 @@ static struct task *task_of(int pagemap)
 		return NULL;
 	for (size_t i = 0; i < task_count; i++) {
 		struct task *task = &tasks[i];
-		if (task->pid != pid || !task->known)
+		if (task->pid != pid)
 			continue;
 		if (!task->looked && (has_locked(pid) || each_mapping(pid, note_mapping, task) < 0))
 			task->count = 0;
@@ -274,7 +207,7 @@ static bool copy_written(char *to, const char *from, size_t length)
 
 __attribute__((visibility("default"))) void *memcpy(void *to, const void *from, size_t length)
 {
-	if (length >= LEAST_BYTES && task_count > 0 && copy_written(to, from, length))
+	if (length >= LARGE_COPY_BYTES && task_count > 0 && copy_written(to, from, length))
 		return to;
 	return memmove(to, from, length);
 }
@@ -286,8 +219,9 @@ __attribute__((visibility("default"))) int ioctl(int descriptor, unsigned long r
 	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
 	struct pm_scan_arg *scan = argument;
+	/* Its question for pages to be dumped, not that for guard regions. */
 	if (request == PAGEMAP_SCAN && task_count > 0 && scan != NULL && scan->size == sizeof *scan && scan->flags == 0 &&
-	    scan->max_pages == 0) {
+	    scan->max_pages == 0 && scan->category_anyof_mask == (PAGE_IS_PRESENT | PAGE_IS_SWAPPED)) {
 		struct task *task = task_of(descriptor);
 		if (task != NULL)
 			return scan_between(descriptor, scan, task);

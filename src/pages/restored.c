@@ -125,7 +125,7 @@ static struct stream *stream_of(struct restored *restored, uint64_t address)
 	return stream;
 }
 
-static enum answer answer_fault(struct restored *restored, struct fault *fault)
+static enum answer answer_fault(struct restored *restored, struct fault *fault, bool freeing)
 {
 	uint64_t address = fault->address;
 	const struct segment *segment = find_segment(&restored->missing, address);
@@ -156,8 +156,12 @@ static enum answer answer_fault(struct restored *restored, struct fault *fault)
 		if (stream != NULL)
 			stream->next = address + placed * PAGE_BYTES;
 		/* What was filled in for one fault alone is found when it is met: a list of all such pages would grow too long. */
-		if (placed >= REMEMBERED_PAGES)
+		if (placed >= REMEMBERED_PAGES) {
+			uint64_t stored = segment->stored + (address - segment->start);
 			drop_segments(&restored->missing, address, address + placed * PAGE_BYTES);
+			if (freeing && !restored->shared)
+				punch_file(restored->file, stored, stored + placed * PAGE_BYTES);
+		}
 		counted.pages += placed;
 		return ANSWERED;
 	}
@@ -171,12 +175,12 @@ static enum answer answer_fault(struct restored *restored, struct fault *fault)
 	return ANSWERED;
 }
 
-void answer_faults(struct restored *restored)
+void answer_faults(struct restored *restored, bool freeing)
 {
 	size_t left = 0;
 	restored->try_again = false;
 	for (size_t i = 0; i < restored->fault_count; i++) {
-		enum answer answer = answer_fault(restored, &restored->faults[i]);
+		enum answer answer = answer_fault(restored, &restored->faults[i], freeing);
 		if (answer == TRY_AGAIN)
 			restored->try_again = true;
 		if (answer == ANSWERED)

@@ -43,8 +43,8 @@ extern struct counted counted;
 /* Reads what the kernel reports of the process. A child that it forked is returned, else NULL. */
 struct restored *take_event(struct restored *restored, bool *more);
 
-/* Answers the faults that wait. Those that must wait on for an event stay. */
-void answer_faults(struct restored *restored);
+/* Answers the faults that wait, freeing as `fill_chunk` does. Those that must wait on for an event stay. */
+void answer_faults(struct restored *restored, bool freeing);
 
 /* Fills in one more chunk of `most` pages, at most CHUNK_PAGES; with `freeing` its memory in the store is freed where no other process needs it. */
 void fill_chunk(struct restored *restored, bool freeing, size_t most);

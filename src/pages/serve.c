@@ -164,7 +164,7 @@ static void hear_processes(const struct pollfd *watched)
 			if (child != NULL)
 				add(child);
 		}
-		answer_faults(serving.at[i]);
+		answer_faults(serving.at[i], serving.freeing);
 	}
 	if (counted.answered == answered)
 		return;
@@ -236,21 +236,29 @@ static void accept_restore(void)
 	serving.listener = -1;
 }
 
-/* Whether there is something to do without being told of anything. */
+/* Whether there is something to do at once, without being told of anything. */
 static bool is_busy(void)
 {
 	if (serving.late && late_pending())
 		return true;
 	for (size_t i = 0; i < serving.count; i++)
-		if (serving.at[i]->try_again || (serving.populating && !serving.at[i]->waits))
+		if (serving.at[i]->try_again)
 			return true;
 	return false;
 }
 
-/* Waits until one is ready, a little for the next fault where there is more to do, else for as long as it takes. */
+static bool has_to_fill(void)
+{
+	for (size_t i = 0; serving.populating && i < serving.count; i++)
+		if (!serving.at[i]->waits)
+			return true;
+	return false;
+}
+
+/* Waits until one is ready, a little for the next fault where there is more to fill in, else for as long as it takes. */
 static void wait_for(struct pollfd *watched, size_t count)
 {
-	int64_t ns = is_busy() ? pause_ns() : serving.input ? -1 : 1000000000;
+	int64_t ns = is_busy() ? 0 : has_to_fill() ? pause_ns() : serving.input ? -1 : 1000000000;
 	struct timespec limit = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 	if (ppoll(watched, count, ns < 0 ? NULL : &limit, NULL) < 0 && errno != EINTR)
 		fail(1, "cannot wait: %s", strerror(errno));

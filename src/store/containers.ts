@@ -11,15 +11,20 @@ const all = `${keyPrefix}:containers`;
 
 export async function createContainer(redis: Redis, record: ContainerRecord): Promise<void> {
   const { id } = record;
-  const created = await redis.hsetnx(key(id), 'id', id);
+  const fields = Object.entries({ ...record, committed: '' }).flat();
+  const created = await script(redis, 'createContainer', key(id), all, id, ...fields);
   if (created === 0) throw new RankshiftError('E_BUSY', `container ${id} exists already`);
-  await redis.hset(key(id), { ...record, committed: '' });
-  await redis.sadd(all, id);
 }
 
+/** @throws RankshiftError E_INTERNAL for a record that is there and cannot be read: it is not taken for none. */
 export async function readContainer(redis: Redis, id: string): Promise<ContainerRecord | null> {
   const fields = await redis.hgetall(key(id));
-  return parse(fields);
+  const record = parse(fields);
+  if (record === null && fields['id'] !== undefined)
+    throw new RankshiftError('E_INTERNAL', `the record of container ${id} cannot be read`, {
+      action: 'Are controllers and agents of one release? Nothing was done to the container.',
+    });
+  return record;
 }
 
 export async function listContainers(redis: Redis): Promise<ContainerRecord[]> {
@@ -47,8 +52,9 @@ export async function setContainerState(redis: Redis, id: string, state: Contain
   if ((await redis.exists(key(id))) === 1) await redis.hset(key(id), 'state', state);
 }
 
-export async function removeContainer(redis: Redis, id: string): Promise<void> {
-  await redis.multi().del(key(id)).srem(all, id).exec();
+/** Nothing where the container belongs to another run by now; `run` empty: whatever run. */
+export async function removeContainer(redis: Redis, id: string, run: string): Promise<void> {
+  await script(redis, 'removeContainer', key(id), all, id, run);
 }
 
 export type OpenAnswer = 'open' | 'missing' | 'stale' | 'busy' | 'closed';

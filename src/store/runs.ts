@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { nodeNameSchema } from '../migration/record.ts';
-import { keyPrefix } from './connection.ts';
+import { keyPrefix, script } from './connection.ts';
 
 /** One `rankshift run`: the rank containers of a job and the program in them. */
 export const runRecordSchema = z.object({
@@ -30,8 +30,9 @@ export async function createRun(redis: Redis, run: RunRecord): Promise<boolean> 
   return (await redis.hsetnx(all, String(run.job), JSON.stringify(run))) === 1;
 }
 
+/** Nothing where the run has ended, or the job has another by now. */
 export async function updateRun(redis: Redis, run: RunRecord): Promise<void> {
-  await redis.hset(all, String(run.job), JSON.stringify(run));
+  await script(redis, 'updateRun', all, String(run.job), run.run, JSON.stringify(run));
 }
 
 export async function readRun(redis: Redis, job: number): Promise<RunRecord | null> {
@@ -45,6 +46,7 @@ export async function listRuns(redis: Redis): Promise<RunRecord[]> {
   return texts.map((text) => runRecordSchema.parse(JSON.parse(text))).sort((a, b) => a.job - b.job);
 }
 
-export async function removeRun(redis: Redis, job: number): Promise<void> {
-  await redis.hdel(all, String(job));
+/** Nothing where the job has another run by now; `run` empty: whatever run. */
+export async function removeRun(redis: Redis, job: number, run: string): Promise<void> {
+  await script(redis, 'removeRun', all, String(job), run);
 }

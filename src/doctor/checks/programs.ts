@@ -6,7 +6,7 @@ import { install } from '../distribution.ts';
 import { type Check, type DoctorContext, type Finding, missing, ok, warning } from '../finding.ts';
 import { isAtLeast } from './kernel.ts';
 
-/** Our static C programs in BinDir. */
+/** Our C programs and libraries in BinDir. */
 const ours = [
   'rankshift-init',
   'rankshift-node',
@@ -14,6 +14,8 @@ const ours = [
   'rankshift-pages',
   'rankshift-upper',
   'rankshift-tcp-pair',
+  'rankshift-mpi.so',
+  'rankshift-leave-out.so',
 ];
 
 export const programs: Check = {
