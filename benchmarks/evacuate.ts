@@ -44,6 +44,11 @@ export const evacuate: Benchmark = {
     for (let round = 0; round < (rounds ?? (quick ? 1 : 5)); round += 1) {
       const drained = await drainOnce(cluster);
       await cluster.output('ctl', ['scontrol', 'update', 'NodeName=n2', 'State=RESUME']);
+      // Slurm marks it as not responding until it has asked it.
+      await until('n2 responds', async () => {
+        const state = await cluster.output('ctl', ['sinfo', '--noheader', '--nodes=n2', '--format=%T']);
+        return !state.includes('*');
+      });
       await cluster.output('ctl', ['rankshift', 'return', 'n2', '--wait'], { timeoutMs: 300_000 });
       const byHandMs = await moveAll(cluster, jobs, 'n3');
       await moveAll(cluster, jobs, 'n2');
