@@ -86,11 +86,11 @@ export class Writer {
     writeFileSync(join(this.cgroup, 'cgroup.kill'), '1');
     while ((await processesOf(this.cgroup)).length > 0) await sleep(5);
     // A zombie that nobody has waited for is not listed and keeps its cgroup.
-    for (;;) {
+    for (let left = 1000; ; left -= 1) {
       try {
         return rmdirSync(this.cgroup);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || left === 0) throw error;
         await sleep(5);
       }
     }

@@ -6,7 +6,7 @@ import { readStats } from './images/stats.ts';
 /** Directory of a round beside that of the one before; the dump in the freeze goes into the directory of them all. */
 export const roundName = (number: number) => `round-${number}`;
 
-export interface PreDumpOptions extends Omit<DumpOptions, 'leaveOut' | 'lazy' | 'leaveOut' | 'parent'> {
+export interface PreDumpOptions extends Omit<DumpOptions, 'leaveOut' | 'lazy' | 'parent'> {
   /** From 1 on. */
   number: number;
 }
