@@ -2,24 +2,13 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { thermo } from './lammps/thermo.ts';
-import { type Job, submitRun } from './support/job.ts';
-import { move } from './support/move.ts';
+import { submitRun } from './support/job.ts';
+import { moveInMidRun } from './support/mid-run.ts';
 import { repeatsOf } from './support/repeats.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'proof');
 const programs = '/opt/rankshift-tests/bin';
-
-/** A move was in mid-run where the program went on computing after it, and had begun before it. */
-async function moveInMidRun(job: Job, index: number, progress: RegExp, to: string): Promise<void> {
-  const before = await job.untilPrinted(progress, 3);
-  const record = await move(cluster(), job.container(index), { to });
-  const at = job.lines(progress).length;
-  if (at < before.length) throw new Error('output was lost');
-  await job.untilPrinted(progress, at + 3);
-  const pagesBytes = record.result?.bytes?.pages ?? 0;
-  if (pagesBytes < 1_000_000) throw new Error(`only ${pagesBytes} bytes of pages were moved`);
-}
 
 for (const { kernel, size, ranks } of [
   { kernel: 'ep', size: 'W', ranks: 3 },

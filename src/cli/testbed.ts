@@ -44,6 +44,7 @@ export function testbedCommand(): Command {
     )
     .option('--state-size <size>', "size of each node's /var/lib/rankshift (memory is taken as it fills)", '8g')
     .option('--private-images', 'an image store for each node; without it all see one', false)
+    .addOption(new Option('--gromacs', 'an image gromacs besides: mpi with GROMACS').default(false).conflicts('vm'))
     .option('--no-services', 'leave out controller and agents')
     .action(up);
   testbed
@@ -111,8 +112,9 @@ export function testbedCommand(): Command {
     .command('images')
     .description('build what a testbed is made from, where the cache lacks it')
     .option('--vm', 'those of virtual machines besides', false)
-    .action(async ({ vm }: { vm: boolean }) => {
-      const images = await ensureImages(console.log);
+    .option('--gromacs', 'that with GROMACS besides', false)
+    .action(async ({ vm, gromacs }: { vm: boolean; gromacs: boolean }) => {
+      const images = await ensureImages(console.log, { gromacs });
       if (vm) await ensureMachines(images, console.log);
     });
   return testbed;
@@ -127,6 +129,7 @@ interface UpOptions {
   oldKernels?: number;
   stateSize: string;
   privateImages: boolean;
+  gromacs: boolean;
   services: boolean;
 }
 

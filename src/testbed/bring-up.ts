@@ -6,7 +6,7 @@ import { findHierarchies, testbedCgroup } from './cgroups.ts';
 import { execInNode } from './exec.ts';
 import { createFabric } from './fabric.ts';
 import { setHostSysctls } from './host-sysctls.ts';
-import { ensureImages, type Images } from './images/ensure-images.ts';
+import { ensureImages, type ImageOptions, type Images } from './images/ensure-images.ts';
 import { withLock } from './lock.ts';
 import { lockFile, testbedPaths } from './paths.ts';
 import { planNodes, type TestbedSize } from './plan-nodes.ts';
@@ -20,7 +20,7 @@ import { release } from './take-down.ts';
 import { Testbed } from './testbed.ts';
 import { startMachines } from './vm/start-machines.ts';
 
-export interface BringUpOptions extends Partial<TestbedSize> {
+export interface BringUpOptions extends Partial<TestbedSize>, ImageOptions {
   /** @defaultValue default */
   name?: string;
   /** Size of each node's /var/lib/rankshift, as of tmpfs(5); memory is taken for what is written. @defaultValue 8g */
@@ -52,7 +52,7 @@ export async function bringUp(options: BringUpOptions = {}): Promise<Testbed> {
   const { nodes = vm ? 2 : 3, cpusPerNode = vm ? 1 : 2, profile = 'plain' } = options;
   const paths = testbedPaths(name);
   await checkPrerequisites({ vm });
-  const images = await ensureImages(progress);
+  const images = await ensureImages(progress, options);
   return await withLock(paths.lockFile, readyDeadlineMs, async () => {
     const earlier = findState(name);
     if (earlier?.stage === 'up') {
@@ -113,7 +113,7 @@ async function start(state: TestbedState, images: Images, options: BringUpOption
   const machines = state.nodes.filter(({ kind }) => kind === 'machine');
   // Each layer is a disk of a machine: only what is needed.
   const containers = machines.length > 0 ? { mpi: images.containers.mpi } : images.containers;
-  const layers = Object.values(containers).flat();
+  const layers = [...new Map(Object.values(containers).flatMap((all) => all.map((one) => [one.hex, one]))).values()];
   const imagesDir = (node: string) => (privateImages ? join(paths.imagesDir, node) : paths.imagesDir);
   const stores = new Set(state.nodes.map(({ name }) => imagesDir(name)));
   for (const store of stores) {
