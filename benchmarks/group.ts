@@ -3,7 +3,7 @@ import { type Job, submitRun } from '../mpi-tests/support/job.ts';
 import { move, moveSet } from '../mpi-tests/support/move.ts';
 import { table } from '../src/cli/table.ts';
 import { loadConfig } from '../src/config.ts';
-import { limitsOf } from '../src/controller/until-turn.ts';
+import { limitsOf } from '../src/controller/turn-taker.ts';
 import type { MigrationRecord } from '../src/migration/record.ts';
 import { johnsonOrder, lowerBound, type ScheduledMove, schedule } from '../src/migration/schedule.ts';
 import { limitLink } from '../src/testbed/index.ts';

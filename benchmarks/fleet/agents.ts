@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, Worker } from 'bullmq';
-import { Redis } from 'ioredis';
 import { loadCommandPublicKey, verifyEnvelope } from '../../src/channel/envelope.ts';
+import { loadConfig } from '../../src/config.ts';
+import { limitsOf } from '../../src/controller/turn-taker.ts';
 import { RankshiftError } from '../../src/errors.ts';
 import { type CommandName, type CommandPayload, commandSchemas } from '../../src/migration/commands.ts';
 import { unmeasured } from '../../src/migration/record.ts';
+import { takeCommands } from '../../src/store/commands.ts';
+import { connectRedis } from '../../src/store/connection.ts';
 import { abortSwitch, commitSwitch, openSwitch } from '../../src/store/containers.ts';
 import { addHeartbeat, type Heartbeat, heartbeatSchema } from '../../src/store/nodes.ts';
-import { nodeQueue, writeResult } from '../../src/store/queues.ts';
+import { writeResult } from '../../src/store/results.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { factsOf } from './facts.ts';
+import { LimitsCheck } from './limits.ts';
 import { type FromAgents, measuredMoves, nodeName, shapeSchema, type Timing } from './shape.ts';
 
 /**
@@ -18,17 +22,18 @@ import { type FromAgents, measuredMoves, nodeName, shapeSchema, type Timing } fr
  * in the place of CRIU, runc and the network, waiting for as long as they took when it was measured.
  */
 const shape = shapeSchema.parse(JSON.parse(process.argv[2] ?? ''));
-const redis = new Redis({ port: shape.redisPort, maxRetriesPerRequest: null });
+const log = createLogger('agents', 'error');
+const address = { host: '127.0.0.1', port: shape.redisPort, password: '' };
+const redis = connectRedis(address, log);
 const key = loadCommandPublicKey(join(shape.directory, 'keys/command.pub'));
 const moves = measuredMoves();
 /** Of a plan: sampling of what the ranks write; of a preparation; of clearing up. The rest of a move is its switch. */
 const partsMs = { inspect: 230, prepare: 150, finish: 40 };
 const beatsMs = 1000;
 
-const counted = { commands: 0, mostOut: 0, mostIn: 0 };
+let commands = 0;
 const first = new Map<string, number>();
-const out = new Map<string, number>();
-const into = new Map<string, number>();
+const limits = new LimitsCheck(limitsOf(loadConfig(join(shape.directory, 'rankshift.conf'))));
 /** Containers that run, by node, as the nodes have it: none may be on two. */
 const runningOn = new Map<string, string>();
 const twice: string[] = [];
@@ -37,9 +42,15 @@ const wait = (ms: number) => sleep(ms * shape.slower);
 const sample = (): Timing => moves[Math.floor(Math.random() * moves.length)] ?? { downtimeMs: 250, totalMs: 1200 };
 
 const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>) => Promise<unknown> } = {
-  inspect: async (_node, { container, target }) => {
-    if (!first.has(container)) first.set(container, Date.now());
-    await wait(target === null ? 20 : partsMs.inspect);
+  inspect: async (node, { container, target }) => {
+    // Without a target an evacuation is planned, and nothing moves yet.
+    if (target === null) await wait(20);
+    else {
+      if (!first.has(container)) first.set(container, Date.now());
+      limits.readied(node, 1);
+      await wait(partsMs.inspect);
+      limits.readied(node, -1);
+    }
     const link = target === null ? null : { roundTripMs: 0.2, bytesPerSecond: 1.1e9, severalBytesPerSecond: null };
     const measured = {
       memoryBytes: 2 ** 26,
@@ -57,8 +68,7 @@ const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>
     const identity = { container, migration, epoch, source: source.node, target: target.node };
     const opened = await openSwitch(redis, identity);
     if (opened !== 'open') throw new RankshiftError('E_CANCELLED', `the switch of ${container} was closed: ${opened}`);
-    counted.mostOut = Math.max(counted.mostOut, add(out, node, 1));
-    counted.mostIn = Math.max(counted.mostIn, add(into, target.node, 1));
+    limits.copies(migration, node, target.node);
     const { downtimeMs, totalMs } = sample();
     await wait(Math.max(0, totalMs - partsMs.inspect - partsMs.prepare - 2 * partsMs.finish));
     const before = runningOn.get(container) ?? node;
@@ -67,8 +77,8 @@ const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>
     const owner = answer === 'committed' ? target.node : node;
     if (before !== node || runningOn.has(container)) twice.push(container);
     runningOn.set(container, owner);
-    add(out, node, -1);
-    add(into, target.node, -1);
+    limits.copied(node, target.node);
+    if (answer !== 'committed') limits.ended(migration);
     if (answer !== 'committed')
       throw new RankshiftError('E_CANCELLED', `the switch of ${container} was closed: ${answer}`);
     const bytes = { pages: 2 ** 26, upper: 4096, metadata: 70_000, wire: null };
@@ -83,21 +93,16 @@ const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>
     const answer = await abortSwitch(redis, { container, migration, epoch: committed ? epoch - 1 : epoch });
     return { outcome: answer === 'committed' ? 'committed' : 'rolled-back', result: null };
   },
-  finish: async () => {
+  finish: async (node, { migration, container }) => {
     await wait(partsMs.finish);
+    if (runningOn.get(container) === node) limits.ended(migration);
     return { outcome: 'done', reason: null };
   },
 };
 
-function add(counts: Map<string, number>, name: string, by: number): number {
-  const now = (counts.get(name) ?? 0) + by;
-  counts.set(name, now);
-  return now;
-}
-
-async function carryOut(node: string, job: Job): Promise<void> {
-  const body = verifyEnvelope(key, job.data, { node });
-  counted.commands++;
+async function carryOut(node: string, data: unknown): Promise<void> {
+  const body = verifyEnvelope(key, data, { node });
+  commands++;
   const name = body.command as CommandName;
   const handle = handlers[name] as ((node: string, payload: unknown) => Promise<unknown>) | undefined;
   const answer = await (
@@ -134,11 +139,7 @@ function beat(): void {
 
 function startNode(index: number): void {
   const node = nodeName(index);
-  const worker = new Worker(nodeQueue(node), (job) => carryOut(node, job), {
-    ...{ connection: redis, prefix: 'rs-bull', concurrency: 32, maxStalledCount: 0, lockDuration: 30_000 },
-    ...{ skipStalledCheck: true, drainDelay: 10 },
-  });
-  worker.on('error', (error) => console.error(error.message));
+  takeCommands(redis, node, address, log, 32, (data) => carryOut(node, data));
 }
 
 const instances = Array.from({ length: shape.nodes }, () => randomUUID());
@@ -155,7 +156,9 @@ const tell = (message: FromAgents) => process.send?.(message);
 process.on('message', () => {
   const { user, system } = process.cpuUsage();
   const cpuSeconds = (user + system) / 1e6;
-  tell({ type: 'figures', first: [...first], ...counted, running: [...runningOn], twice, cpuSeconds });
+  const { mostOut, mostIn, over, overCount } = limits;
+  const seen = { commands, mostOut, mostIn, over, overCount };
+  tell({ type: 'figures', first: [...first], ...seen, running: [...runningOn], twice, cpuSeconds });
 });
 process.on('disconnect', () => process.exit(0));
 tell({ type: 'ready' });

@@ -77,6 +77,9 @@ export type FromAgents =
       first: [container: string, at: number][];
       mostOut: number;
       mostIn: number;
+      /** Where a limit was passed, the first few, and how often. */
+      over: string[];
+      overCount: number;
       commands: number;
       /** Where the containers that moved run, as their nodes have it. */
       running: [container: string, node: string][];

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import type { MigrationRecord } from '../../src/migration/record.ts';
 import { activeKey } from '../../src/store/connection.ts';
 import { listMigrations } from '../../src/store/migrations.ts';
+import { type Begun, type Fairness, fairness } from './fairness.ts';
 import { callsPerMove, counted, phasesOf, type Quantiles, quantiles } from './figures.ts';
 import { fillRecords, type Leaving, leavingOf, prepareDirectory } from './prepare.ts';
 import { answerOf, endProcess, startProcess } from './processes.ts';
@@ -22,9 +24,14 @@ export interface Simulated {
   firstCommandMs: Quantiles | null;
   /** From the request to the end of the move, ms. */
   totalMs: Quantiles | null;
-  /** The most switches that one node was source and target of at one time. */
+  /** The most moves out of one node and into one node at one time, as the nodes counted them. */
   mostOut: number;
   mostIn: number;
+  /** How often the nodes saw a limit passed, and the first few times. */
+  overLimit: number;
+  over: string[];
+  /** Of an evacuation. */
+  fairness: Fairness | null;
   /** Containers that ran on two nodes, or on another one than their record says: none may. */
   wrong: string[];
   /** Containers that are not where they were asked to go, and why moves did not end as they should: message -> how many. */
@@ -123,7 +130,8 @@ export async function simulate(
       firstCommandMs: quantiles(waits),
       totalMs: quantiles(records.map(({ totalMs }) => totalMs ?? Number.NaN)),
       phasesMs: phasesOf(records),
-      ...{ mostOut: ofAgents.mostOut, mostIn: ofAgents.mostIn },
+      ...{ mostOut: ofAgents.mostOut, mostIn: ofAgents.mostIn, overLimit: ofAgents.overCount, over: ofAgents.over },
+      fairness: shape.by === 'evacuation' ? fairness(begunOf(records, first), started) : null,
       ...(await placesOf(redis, shape, leaving, ofAgents)),
       errors: counted(records.flatMap(({ error }) => (error === null ? [] : [`${error.code} ${error.message}`]))),
       controller: {
@@ -148,6 +156,17 @@ export async function simulate(
     server.process.kill('SIGKILL');
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Of each container its first move: what was begun anew after that waits for other reasons. */
+function begunOf(records: readonly MigrationRecord[], first: ReadonlyMap<string, number>): Begun[] {
+  const asked = Map.groupBy(records, ({ container }) => container);
+  return [...asked].flatMap(([container, moves]) => {
+    const request = Math.min(...moves.map(({ id }) => Number(id)));
+    const at = first.get(container);
+    const source = moves.find(({ id }) => Number(id) === request)?.source ?? null;
+    return at === undefined || source === null ? [] : [{ request, source, at }];
+  });
 }
 
 /** Seconds of the processor that both have used so far. */

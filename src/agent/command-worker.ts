@@ -1,25 +1,25 @@
-import type { Worker } from 'bullmq';
 import { type Envelope, envelopeSchema, verifyEnvelope } from '../channel/envelope.ts';
 import { ReplayGuard } from '../channel/replay-guard.ts';
 import { RankshiftError } from '../errors.ts';
 import { type CommandName, commandSchemas } from '../migration/commands.ts';
+import { takeCommands } from '../store/commands.ts';
 import type { RedisAddress } from '../store/connection.ts';
-import { nodeQueue, openWorker, writeResult } from '../store/queues.ts';
+import { writeDropped, writeResult } from '../store/results.ts';
 import { handlers } from './commands.ts';
 import type { AgentContext } from './context.ts';
 
 const concurrency = 32;
 
 /** Takes this node's commands from its queue: signature, node, expiry, replay, schema; then the handler; then the answer. */
-export function startCommandWorker(context: AgentContext, address: RedisAddress): Worker {
+export function startCommandWorker(context: AgentContext, address: RedisAddress): { close(): Promise<void> } {
   const guard = new ReplayGuard();
-  return openWorker(nodeQueue(context.node), address, context.log, concurrency, async (data) => {
+  return takeCommands(context.redis, context.node, address, context.log, concurrency, async (data) => {
     const body = verifyEnvelope(context.commandKey, data, { node: context.node });
     guard.admit(body);
     if (body.instance !== undefined && body.instance !== context.instance) {
       // Its sender has given it up, or is about to: carried out now, it would undo what came after it.
       context.log.warn({ command: body.command, container: body.container }, 'meant for an earlier start: dropped');
-      if (body.replyTo !== undefined) await writeResult(context.redis, body.replyTo, body.id, { dropped: true });
+      if (body.replyTo !== undefined) await writeDropped(context.redis, body.replyTo, body.id);
       return;
     }
     const started = performance.now();

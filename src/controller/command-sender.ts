@@ -1,14 +1,15 @@
 import { type KeyObject, randomUUID } from 'node:crypto';
-import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type Envelope, signEnvelope } from '../channel/envelope.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import { serializedErrorSchema } from '../migration/record.ts';
+import { addCommand } from '../store/commands.ts';
 import { connectRedis, type RedisAddress } from '../store/connection.ts';
-import { type Agent, readAgent } from '../store/nodes.ts';
-import { connectQueues, nodeQueue, openQueue, readResult, resultChannel } from '../store/queues.ts';
+import { agentLately } from '../store/nodes-lately.ts';
+import { connectImpatiently } from '../store/queues.ts';
+import { parseAnnounced, readResult, resultChannel } from '../store/results.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 const answerSchema = z.union([
@@ -19,6 +20,8 @@ const answerSchema = z.union([
 
 /** How often a waiting command looks whether its agent is still the one that got it. */
 const livenessMs = 500;
+/** How often it looks for the answer itself, which it should have been told. */
+const readMs = 5000;
 /** How long a restarted agent gets to say that it dropped a command of before. */
 const dropMs = 500;
 const resendMs = 200;
@@ -37,25 +40,27 @@ export interface CommandOptions {
 /** Sends signed commands to agents through their queues and waits for the answers. */
 export class CommandSender {
   readonly #redis: Redis;
-  readonly #address: RedisAddress;
   readonly #key: KeyObject;
   readonly #log: Logger;
-  readonly #queues = new Map<string, Queue>();
-  /** One for the queues of all nodes, of which there may be thousands. */
-  readonly #queueConnection: Redis;
-  readonly #waiting = new Map<string, () => void>();
-  readonly #agents = new Map<string, { agent: Promise<Agent | null>; at: number }>();
+  readonly #impatient: Redis;
+  readonly #waiting = new Map<string, (result: unknown) => void>();
   readonly #subscriber: Redis;
+  /** Changes when answers may have been told to nobody. */
+  #subscription = 0;
   readonly instance = randomUUID();
 
   constructor(redis: Redis, address: RedisAddress, key: KeyObject, log: Logger) {
     this.#redis = redis;
-    this.#address = address;
     this.#key = key;
     this.#log = log;
     this.#subscriber = connectRedis(address, log);
-    this.#queueConnection = connectQueues(address, log);
-    this.#subscriber.on('message', (_channel: string, id: string) => this.#waiting.get(id)?.());
+    this.#impatient = connectImpatiently(address, log);
+    this.#subscriber.on('message', (_channel: string, message: string) => {
+      const { id, text } = parseAnnounced(message);
+      this.#waiting.get(id)?.(JSON.parse(text));
+    });
+    this.#subscriber.on('close', () => this.#subscription++);
+    this.#subscriber.on('ready', () => this.#subscription++);
     void this.#subscriber.subscribe(resultChannel(this.instance));
   }
 
@@ -74,8 +79,9 @@ export class CommandSender {
   ): Promise<unknown> {
     const { timeoutMs = 30_000, container, epoch, migration } = options;
     const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const before = await readAgent(this.#redis, node);
+    for (let maxAgeMs: number | undefined; ; maxAgeMs = 0) {
+      // One that was seen a moment ago, and restarted since, drops it and says so.
+      const before = await agentLately(this.#redis, node, maxAgeMs);
       if (before === null)
         throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
       const id = randomUUID();
@@ -85,9 +91,15 @@ export class CommandSender {
         ...(epoch === undefined ? {} : { epoch }),
         ...(migration === undefined ? {} : { migration }),
       });
-      await this.#enqueue(node, envelope, Math.min(deadline, Date.now() + queueMs));
-      this.#log.debug({ node, command, id }, 'command sent');
-      const answer = answerSchema.parse(await this.#answer(id, node, command, before.instance, deadline));
+      const told = new Promise<unknown>((resolve) => this.#waiting.set(id, resolve));
+      let answer: z.infer<typeof answerSchema>;
+      try {
+        await this.#enqueue(node, envelope, Math.min(deadline, Date.now() + queueMs));
+        this.#log.debug({ node, command, id }, 'command sent');
+        answer = answerSchema.parse(await this.#answer(told, id, node, command, before.instance, deadline));
+      } finally {
+        this.#waiting.delete(id);
+      }
       if ('dropped' in answer) {
         // Its new heartbeat comes within a second.
         await new Promise((resolve) => setTimeout(resolve, resendMs));
@@ -98,12 +110,12 @@ export class CommandSender {
     }
   }
 
-  /** Redis may be restarting. Added again under its id, a command that is in the queue already stays as it is. */
+  /** Redis may be restarting. An agent that gets a command twice carries it out once, by its id. */
   async #enqueue(node: string, envelope: Envelope, deadline: number): Promise<void> {
-    const { command, id } = envelope;
+    const { command } = envelope;
     for (;;) {
       try {
-        await this.#queue(node).add(command, envelope, { jobId: id });
+        await addCommand(this.#impatient, node, envelope);
         return;
       } catch (cause) {
         const { message } = cause as Error;
@@ -114,66 +126,55 @@ export class CommandSender {
     }
   }
 
-  async #answer(id: string, node: string, command: string, instance: string, deadline: number): Promise<unknown> {
+  async #answer(
+    told: Promise<unknown>,
+    id: string,
+    node: string,
+    command: string,
+    instance: string,
+    deadline: number,
+  ): Promise<unknown> {
     let restartedAt: number | null = null;
-    try {
-      for (;;) {
-        const announced = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
-        const answer = await this.#read(id);
-        if (answer !== undefined) return answer;
-        if (Date.now() > deadline) {
-          throw new RankshiftError('E_TIMEOUT', `the agent on ${node} did not answer ${command} in time`, {
-            retryable: true,
-          });
-        }
-        if (restartedAt !== null && Date.now() - restartedAt > dropMs) {
-          throw new RankshiftError('E_AGENT', `the agent on ${node} was restarted while it carried out ${command}`, {
-            retryable: true,
-          });
-        }
-        if (await within(announced, livenessMs)) continue;
-        const now = await this.#agentOf(node);
-        // What the earlier start had not taken from the queue, the new one drops, and says so.
-        if (now !== null && now.instance !== instance) restartedAt ??= Date.now();
+    let read = { at: Date.now(), subscription: this.#subscription };
+    for (;;) {
+      const answer = await within(told, Math.min(livenessMs, Math.max(1, deadline - Date.now())));
+      if (answer !== silent) return answer;
+      const over = Date.now() > deadline;
+      const unsure = over || restartedAt !== null || read.subscription !== this.#subscription;
+      if (unsure || Date.now() - read.at > readMs) {
+        read = { at: Date.now(), subscription: this.#subscription };
+        const result = await readResult(this.#redis, id);
+        if (result !== undefined) return result;
       }
-    } finally {
-      this.#waiting.delete(id);
+      if (over) {
+        throw new RankshiftError('E_TIMEOUT', `the agent on ${node} did not answer ${command} in time`, {
+          retryable: true,
+        });
+      }
+      if (restartedAt !== null && Date.now() - restartedAt > dropMs) {
+        throw new RankshiftError('E_AGENT', `the agent on ${node} was restarted while it carried out ${command}`, {
+          retryable: true,
+        });
+      }
+      const now = await agentLately(this.#redis, node);
+      // What the earlier start had not taken, the new one drops, and says so.
+      if (now !== null && now.instance !== instance) restartedAt ??= Date.now();
     }
-  }
-
-  /** Which start of an agent reports, read once for all commands that wait for its answers. */
-  #agentOf(node: string): Promise<Agent | null> {
-    const last = this.#agents.get(node);
-    if (last !== undefined && performance.now() - last.at < livenessMs / 2) return last.agent;
-    const agent = readAgent(this.#redis, node);
-    this.#agents.set(node, { agent, at: performance.now() });
-    return agent;
-  }
-
-  async #read(id: string): Promise<unknown> {
-    return readResult(this.#redis, id);
-  }
-
-  #queue(node: string): Queue {
-    const known = this.#queues.get(node);
-    if (known !== undefined) return known;
-    const queue = openQueue(nodeQueue(node), this.#address, this.#log, this.#queueConnection);
-    this.#queues.set(node, queue);
-    return queue;
   }
 
   async close(): Promise<void> {
     this.#subscriber.disconnect();
-    await Promise.allSettled([...this.#queues.values()].map((queue) => queue.close()));
-    this.#queueConnection.disconnect();
+    this.#impatient.disconnect();
   }
 }
 
-/** True where it comes before the time is over. */
-async function within(wanted: Promise<void>, ms: number): Promise<boolean> {
+const silent = Symbol('nothing was heard');
+
+/** What comes before the time is over, or `silent`. */
+async function within(wanted: Promise<unknown>, ms: number): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
+  const late = new Promise<typeof silent>((resolve) => {
+    timer = setTimeout(() => resolve(silent), ms);
   });
-  return await Promise.race([wanted.then(() => true), late]).finally(() => clearTimeout(timer));
+  return await Promise.race([wanted, late]).finally(() => clearTimeout(timer));
 }

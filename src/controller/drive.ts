@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
+import type { ContainerRecord } from '../migration/container.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
 import { type MigrationRecord, type SwitchResult, switchResultSchema, unmeasured } from '../migration/record.ts';
 import { remedyOf } from '../migration/remedies.ts';
@@ -11,17 +12,18 @@ import { applyEvent, forgetActive, readMigration } from '../store/migrations.ts'
 import { freeMemory } from '../store/reservations.ts';
 import { passSlot } from '../store/turns.ts';
 import { type Apply, waiting } from './apply.ts';
+import { calledOff, cancelled, postponed } from './called-off.ts';
 import type { ControllerContext } from './context.ts';
 import { finishMove } from './finish-move.ts';
 import { holdTarget } from './hold-target.ts';
 import { goAlone, letGo } from './let-go.ts';
 import { fetchOrder } from './locate-layers.ts';
-import { containerPlaces } from './places.ts';
-import { termsOfMove } from './policy.ts';
+import { containerPlaces, placesOfJob } from './places.ts';
 import { preflight } from './preflight.ts';
 import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
+import { turnTaker } from './turn-taker.ts';
 import { untilShellsEnd } from './until-shells-end.ts';
 import { untilAlone, untilCopying, untilMadeReady } from './until-turn.ts';
 import { settleSoon } from './watch-allocations.ts';
@@ -30,6 +32,8 @@ import { whyCancelled } from './why-cancelled.ts';
 
 /** Many gigabytes over a slow link; agents look themselves whether the move was called off. */
 const fetchMs = 12 * 3_600_000;
+/** A policy does not change, nor a window close, in so short a time without a move being begun in it. */
+const shortMs = 1000;
 
 /**
  * Drives one migration from where its record stands to its end. The path of a move, top to bottom; each step writes
@@ -39,17 +43,19 @@ const fetchMs = 12 * 3_600_000;
 export async function driveMigration(context: ControllerContext, id: string): Promise<MigrationRecord> {
   const driver = `${context.instance}/${randomUUID()}`;
   let record = await readMigration(context.redis, id);
-  const apply = async (event: MigrationEvent) => {
+  const apply = async (...events: MigrationEvent[]) => {
+    if (events.length === 0) return record;
     const before = record.state;
-    record = await applyEvent(context.redis, id, event, driver, record);
-    if (record.state === before) return;
+    record = await applyEvent(context.redis, id, events, driver, record);
+    if (record.state === before) return record;
     context.log.info({ migration: id, state: record.state }, `migration ${id}: ${record.state}`);
     context.metrics.observe(record);
     await breakpoint(context.config, `controller-${record.state}`);
+    return record;
   };
   if (isFinal(record.state)) return clearUp(context, record);
   // From here on whoever drove it before can write no more.
-  record = await applyEvent(context.redis, id, { type: 'driven', at: Date.now(), driver });
+  record = await applyEvent(context.redis, id, { type: 'driven', at: Date.now(), driver }, undefined, record);
   try {
     if (record.state === 'queued' || record.state === 'preflight' || record.state === 'preparing') {
       await begin(context, record, apply);
@@ -68,9 +74,11 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
 /** The last act, and the only one after the end: a driver that dies before it leaves the migration among the active ones. */
 async function clearUp(context: ControllerContext, record: MigrationRecord): Promise<MigrationRecord> {
   const { redis } = context;
-  await unlockContainer(redis, record.container, record.id);
-  if (record.target !== null) await freeMemory(redis, record.target, record.id);
-  await letGo(context, record);
+  await Promise.all([
+    unlockContainer(redis, record.container, record.id),
+    record.target === null ? null : freeMemory(redis, record.target, record.id),
+    letGo(context, record),
+  ]);
   await forgetActive(redis, record);
   // What was held for a move that did not take place goes back; of one that did, all is settled (finish-move.ts).
   if (record.state !== 'completed' && record.target !== null) void settleSoon(context, record.job);
@@ -83,14 +91,21 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   if (start.state === 'preparing') await settleTarget(context, start);
   await untilAlone(context, start, waiting(apply));
   if (await postponed(context, start, apply)) return;
-  await untilMadeReady(context, start, (await sourceOf(context, start.container)).source, waiting(apply));
-  if (await postponed(context, start, apply)) return;
+  const waitedFrom = Date.now();
+  await untilMadeReady(context, start, (await sourceOf(context, start.container)).owner, waiting(apply));
+  if (Date.now() - waitedFrom > shortMs && (await postponed(context, start, apply))) return;
   await lockContainer(context.redis, start.container, start);
-  await untilShellsEnd(context, start, waiting(apply));
-  if (await cancelled(context, id, apply)) return;
-  const source = await sourceOf(context, start.container);
-  await apply({ type: 'preflight-started', at: Date.now(), ...source });
-  const { plan: found, container, inspection, request } = await preflight(context, start.request);
+  // Nobody else moves it from here on.
+  const locked = await sourceOf(context, start.container);
+  const begun = { type: 'preflight-started', at: Date.now(), source: locked.owner, epoch: locked.epoch } as const;
+  if (await calledOff(context, await apply(begun), apply)) return;
+  let looked = await preflight(context, start.request, locked);
+  if (looked.inspection?.shells.some(({ onMove }) => onMove === 'wait') === true) {
+    await untilShellsEnd(context, start, waiting(apply));
+    if (await cancelled(context, id, apply)) return;
+    looked = await preflight(context, start.request);
+  }
+  const { plan: found, container, inspection, request } = looked;
   const plan = await reserveTarget(context, id, found);
   if (plan.reasons.length > 0 || plan.target === null || inspection === null) {
     const message = plan.reasons.map((reason) => reason.message).join('; ');
@@ -102,22 +117,22 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
     await apply({ type: 'refused', at: Date.now(), error: error.toJSON(), plan });
     return;
   }
-  await apply({ type: 'planned', at: Date.now(), plan });
-  if (await cancelled(context, id, apply)) return;
-
-  await apply({ type: 'preparing-started', at: Date.now() });
+  const at = Date.now();
+  const planned = await apply({ type: 'planned', at, plan }, { type: 'preparing-started', at });
+  if (await calledOff(context, planned, apply)) return;
   // Before the places are read: whoever moves meanwhile tells this target too.
   await lockContainer(context.redis, start.container, start, plan.target);
   const coming = { container: container.id, job: container.job, node: plan.target, migration: id };
   const refusal = await whileWanted(context, id, (signal) =>
     holdTarget(context, coming, { source: plan.source, signal }),
   );
-  if (await cancelled(context, id, apply)) return;
+  if (context.config.allocationFollow !== 'none' && (await cancelled(context, id, apply))) return;
   if (refusal !== null) throw refusal;
   await breakpoint(context.config, 'controller-held');
+  const ofJob = await placesOfJob(context, container.job);
   const [order, places] = await Promise.all([
-    switchOrder(context, { ...start, request }, plan, plan.target, container.epoch),
-    containerPlaces(context, container.job),
+    switchOrder(context, { ...start, request }, plan, plan.target, container.epoch, ofJob),
+    containerPlaces(context, ofJob),
   ]);
   const undo = () => settleTarget(context, { ...start, target: plan.target });
   const { facts } = inspection;
@@ -148,11 +163,9 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
     { timeoutMs: 60_000, container: container.id, epoch: container.epoch, migration: id },
   );
   await untilCopying(context, start, plan, plan.target, waiting(apply));
-  if (await cancelled(context, id, apply, undo)) return;
-
-  await apply({ type: hasRounds(order.strategy) ? 'copying-started' : 'switching-started', at: Date.now() });
+  const state = hasRounds(order.strategy) ? 'copying-started' : 'switching-started';
   // Whoever called it off before that did not know that there is a switch to be closed.
-  if (await cancelled(context, id, apply, undo)) return;
+  if (await calledOff(context, await apply({ type: state, at: Date.now() }), apply, undo)) return;
   await switchOver(context, start, order, apply);
 }
 
@@ -200,12 +213,13 @@ async function conclude(
   apply: Apply,
 ): Promise<void> {
   if (result.outcome === 'committed') {
-    const { state } = await readMigration(context.redis, record.id);
+    const { state } = await apply();
     const frozenAt = result.timeline.find(({ name }) => name === 'frozen')?.at;
     if (state === 'copying') await apply({ type: 'switching-started', at: Math.round(frozenAt ?? Date.now()) });
-    await apply({ type: 'switched', at: Date.now(), result });
+    const switched = await apply({ type: 'switched', at: Date.now(), result });
     await passSlot(context.redis, record.id);
-    await finishMove(context, { ...record, state: 'finishing', result }, apply);
+    turnTaker(context).changed();
+    await finishMove(context, switched, apply);
     return;
   }
   const latest = await readMigration(context.redis, record.id);
@@ -249,33 +263,8 @@ async function giveUp(
   });
 }
 
-/** True where its window has closed meanwhile, or the policy has changed: it waits in `queued`, and nobody drives it. */
-async function postponed(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<boolean> {
-  const { state, cancelRequested } = await readMigration(context.redis, start.id);
-  if (state !== 'queued' || cancelRequested) return false;
-  const { notBefore } = await termsOfMove(context, start.job, start.request);
-  if (notBefore === null) return false;
-  await apply({ type: 'postponed', at: Date.now(), until: notBefore.at, reason: notBefore.why });
-  // Nobody waits for it meanwhile, and it holds nothing.
-  await letGo(context, start);
-  return true;
-}
-
-async function cancelled(
-  context: ControllerContext,
-  id: string,
-  apply: Apply,
-  undo?: () => Promise<void>,
-): Promise<boolean> {
-  const record = await readMigration(context.redis, id);
-  if (!record.cancelRequested) return false;
-  await undo?.();
-  await apply({ type: 'cancelled', at: Date.now(), error: await whyCancelled(context, record) });
-  return true;
-}
-
-async function sourceOf({ redis }: ControllerContext, id: string): Promise<{ source: string; epoch: number }> {
+async function sourceOf({ redis }: ControllerContext, id: string): Promise<ContainerRecord> {
   const container = await readContainer(redis, id);
   if (container === null) throw new RankshiftError('E_JOB_ENDED', `container ${id} has ended`);
-  return { source: container.owner, epoch: container.epoch };
+  return container;
 }

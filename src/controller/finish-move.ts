@@ -4,7 +4,6 @@ import { type CommandPayload, type FinishResult, finishResultSchema } from '../m
 import { costSample } from '../migration/estimate.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { addCostSample } from '../store/costs.ts';
-import { readMigration } from '../store/migrations.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
 import { untilDone } from './settle.ts';
@@ -15,8 +14,7 @@ const slurmMs = 3000;
 
 /** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
 export async function finishMove(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
-  const { id, container } = record;
-  const { source, target, plan } = await readMigration(context.redis, id);
+  const { id, container, source, target } = record;
   for (const node of [target, source]) {
     if (node === null) continue;
     const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, waiting(apply));
@@ -31,7 +29,7 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     await apply({ type: 'allocation', at: Date.now(), notes: await Promise.race([settled, late]) });
   }
   // What --verify costs says nothing of other moves.
-  const sample = record.result?.verified == null ? costSample({ ...record, source, target, plan }, Date.now()) : null;
+  const sample = record.result?.verified == null ? costSample(record, Date.now()) : null;
   if (sample !== null) await addCostSample(context.redis, sample);
   await apply({ type: 'finished', at: Date.now() });
 }

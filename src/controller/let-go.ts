@@ -3,10 +3,12 @@ import type { MigrationRecord } from '../migration/record.ts';
 import { leaveGang } from '../store/gangs.ts';
 import { freeSlot } from '../store/turns.ts';
 import type { ControllerContext } from './context.ts';
+import { turnTaker } from './turn-taker.ts';
 
 /** Gives back a move's place among the moves, and among those that would freeze with it. */
-export async function letGo(context: Pick<ControllerContext, 'redis'>, record: MigrationRecord): Promise<void> {
+export async function letGo(context: ControllerContext, record: MigrationRecord): Promise<void> {
   await freeSlot(context.redis, record.id);
+  turnTaker(context).changed();
   await goAlone(context, record);
 }
 

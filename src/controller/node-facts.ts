@@ -6,7 +6,8 @@ import type { NodeFacts as SlurmFacts } from '../slurm/facts.ts';
 import { slurmView } from '../slurm/view.ts';
 import { listContainers } from '../store/containers.ts';
 import { leavingNodes } from '../store/groups.ts';
-import { type Heartbeat, listNodes, readAgent, readHeartbeats, reportedNodes } from '../store/nodes.ts';
+import { type Heartbeat, listNodes, reportedNodes } from '../store/nodes.ts';
+import { agentLately, heartbeatLately } from '../store/nodes-lately.ts';
 import { reservedMemory } from '../store/reservations.ts';
 import type { ControllerContext } from './context.ts';
 
@@ -58,17 +59,25 @@ export function gatherNodes(context: ControllerContext): Promise<NodeFacts[]> {
  */
 export async function gatherNamed(context: ControllerContext, names: readonly string[]): Promise<NodeFacts[]> {
   const wanted = [...new Set(names)];
-  const [view, heartbeats, reserved, reported] = await Promise.all([
+  const [view, heartbeats, reserved] = await Promise.all([
     looksOf(context).cluster(),
-    readHeartbeats(context.redis, wanted),
+    Promise.all(wanted.map((name) => heartbeatLately(context.redis, name))),
     reservedMemory(context.redis, wanted),
-    reportedNodes(context.redis, wanted),
   ]);
+  const silent = wanted.filter((_, index) => heartbeats[index] === null);
+  const there = await reportedNodes(context.redis, silent);
   return wanted.flatMap((name, index) =>
-    reported[index] === true || view.slurm?.has(name)
+    heartbeats[index] !== null || there[silent.indexOf(name)] === true || view.slurm?.has(name)
       ? [describeNode(name, heartbeats[index] ?? null, view, 0, reserved[index] ?? 0)]
       : [],
   );
+}
+
+/** Whether Slurm knows a node, or its agent ever reported. */
+export async function isKnown(context: ControllerContext, name: string): Promise<boolean> {
+  if ((await heartbeatLately(context.redis, name)) !== null) return true;
+  const [view, [there]] = await Promise.all([looksOf(context).cluster(), reportedNodes(context.redis, [name])]);
+  return there === true || view.slurm?.has(name) === true;
 }
 
 async function lookAtCluster({ config, redis, log }: ControllerContext): Promise<ClusterView> {
@@ -140,7 +149,7 @@ function describeNode(
  * @throws RankshiftError E_AGENT where it does not answer.
  */
 export async function agentAddress({ redis }: ControllerContext, node: string): Promise<AgentAddress> {
-  const agent = await readAgent(redis, node);
+  const agent = await agentLately(redis, node);
   if (agent === null) throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
   return { node, address: agent.address, port: agent.port };
 }

@@ -1,12 +1,12 @@
 import { RankshiftError } from '../errors.ts';
 import { decidePolicy, type Policy } from '../migration/policy.ts';
-import type { Subject } from '../migration/policy-file.ts';
+import type { Rule, Subject } from '../migration/policy-file.ts';
 import { type Terms, termsOf } from '../migration/policy-terms.ts';
 import { readWishes, type WishText, wishesOfComment, wishesOfScript } from '../migration/policy-wishes.ts';
 import type { MigrationRequest } from '../migration/record.ts';
 import { batchScript } from '../slurm/batch-script.ts';
 import { type JobFacts, jobFacts } from '../slurm/facts.ts';
-import { readRun } from '../store/runs.ts';
+import { type RunRecord, readRun } from '../store/runs.ts';
 import { type Caller, requireOwner } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { describeError } from './policy-files.ts';
@@ -37,9 +37,17 @@ export async function wishesOfJob(
 /** The policy for a job that runs under us, out of what was known at its start: no question to Slurm. */
 export async function policyOfJob(context: ControllerContext, job: number): Promise<JobPolicy> {
   const run = await readRun(context.redis, job);
+  const rules = context.policy.rules();
+  const last = run === null ? undefined : decided.get(run);
+  if (last?.rules === rules) return last.made;
   const subject = run?.subject ?? { partition: '', account: '', user: run?.user ?? '', jobName: '' };
-  return { subject, policy: decidePolicy(context.policy.rules(), subject, readWishes(run?.wishes ?? []).wishes) };
+  const made = { subject, policy: decidePolicy(rules, subject, readWishes(run?.wishes ?? []).wishes) };
+  if (run !== null) decided.set(run, { rules, made });
+  return made;
 }
+
+/** Of a run, what came of these rules. */
+const decided = new WeakMap<RunRecord, { rules: readonly Rule[]; made: JobPolicy }>();
 
 /** What of its user's wishes was not granted. A policy that cannot be read is no reason not to start. */
 export async function wishNotes(context: ControllerContext, job: number): Promise<string[]> {

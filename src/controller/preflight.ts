@@ -24,10 +24,15 @@ export interface Preflight {
 /**
  * Looks at both nodes and changes nothing: the plan of a move with every reason against it.
  * `rankshift plan` shows it, and each migration starts with it.
+ * @param known the container, where nobody else can change it.
  * @throws RankshiftError E_UNKNOWN_CONTAINER, E_UNKNOWN_NODE.
  */
-export async function preflight(context: ControllerContext, request: MigrationRequest): Promise<Preflight> {
-  const container = await readContainer(context.redis, request.container);
+export async function preflight(
+  context: ControllerContext,
+  request: MigrationRequest,
+  known?: ContainerRecord,
+): Promise<Preflight> {
+  const container = known ?? (await readContainer(context.redis, request.container));
   if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);
   // All nodes only where one of them has to be chosen.
   const looks = request.to === undefined ? gatherNodes(context) : gatherNamed(context, [container.owner, request.to]);

@@ -1,5 +1,5 @@
 import { RankshiftError } from '../errors.ts';
-import { type ContainerRecord, parseContainerId } from '../migration/container.ts';
+import { type ContainerRecord, containerId, parseContainerId } from '../migration/container.ts';
 import { isCancellable, isFinal } from '../migration/machine.ts';
 import type { Terms } from '../migration/policy-terms.ts';
 import type { MigrationRecord, MigrationRequest, Plan } from '../migration/record.ts';
@@ -10,7 +10,7 @@ import { stopWaiting } from '../store/turns.ts';
 import { type Caller, requireOwner } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { goAlone } from './let-go.ts';
-import { gatherNamed } from './node-facts.ts';
+import { isKnown } from './node-facts.ts';
 import { containersOfJob } from './places.ts';
 import { requireTerms } from './policy.ts';
 import { findNode, preflight } from './preflight.ts';
@@ -23,6 +23,12 @@ export async function findContainer(
 ): Promise<ContainerRecord> {
   const parsed = parseContainerId(text);
   if (parsed === null) throw new RankshiftError('E_BAD_INPUT', `not JOB or JOB.CONTAINER: ${text}`);
+  const named =
+    parsed.index === null ? null : await readContainer(context.redis, containerId(parsed.job, parsed.index));
+  if (named !== null) {
+    requireOwner(caller, named, `job ${parsed.job}`);
+    return named;
+  }
   const ofJob = await containersOfJob(context, parsed.job);
   if (ofJob.length === 0)
     throw new RankshiftError('E_UNKNOWN_JOB', `there is no job ${parsed.job} with rank containers`);
@@ -37,15 +43,11 @@ export async function findContainer(
     requireOwner(caller, first, `job ${parsed.job}`);
     return first;
   }
-  const found = ofJob.find((container) => container.index === parsed.index);
-  if (first !== undefined) requireOwner(caller, found ?? first, `job ${parsed.job}`);
-  if (found === undefined) {
-    throw new RankshiftError(
-      'E_UNKNOWN_CONTAINER',
-      `job ${parsed.job} has no container ${parsed.index}; it has ${ofJob.map(({ id }) => id).join(', ')}`,
-    );
-  }
-  return found;
+  if (first !== undefined) requireOwner(caller, first, `job ${parsed.job}`);
+  throw new RankshiftError(
+    'E_UNKNOWN_CONTAINER',
+    `job ${parsed.job} has no container ${parsed.index}; it has ${ofJob.map(({ id }) => id).join(', ')}`,
+  );
 }
 
 export async function planRequest(
@@ -81,7 +83,7 @@ export async function checkRequest(context: ControllerContext, caller: Caller, r
       container: 'running on source',
     });
   // Said at once, for it is a slip of the pen; everything else about the target is the plan's business.
-  if (request.to !== undefined) await findNode(context, await gatherNamed(context, [request.to]), request.to);
+  if (request.to !== undefined && !(await isKnown(context, request.to))) await findNode(context, [], request.to);
   if (request.to === container.owner) {
     throw new RankshiftError('E_REFUSED', `${container.id} runs on ${request.to} already`, {
       action: remedyOf([{ code: 'target-is-source', message: '' }], container.owner, null),

@@ -1,6 +1,6 @@
 import { memoryFactor } from '../migration/plan.ts';
 import type { Plan } from '../migration/record.ts';
-import { readHeartbeat } from '../store/nodes.ts';
+import { heartbeatLately } from '../store/nodes-lately.ts';
 import { reserveMemory } from '../store/reservations.ts';
 import type { ControllerContext } from './context.ts';
 
@@ -13,7 +13,7 @@ const mib = (bytes: number) => Math.ceil(bytes / 1_048_576);
 export async function reserveTarget({ redis }: ControllerContext, migration: string, plan: Plan): Promise<Plan> {
   const { target, memoryBytes } = plan;
   if (plan.reasons.length > 0 || target === null) return plan;
-  const availableBytes = (await readHeartbeat(redis, target))?.memoryAvailableBytes ?? 0;
+  const availableBytes = (await heartbeatLately(redis, target))?.memoryAvailableBytes ?? 0;
   const bytes = memoryBytes * memoryFactor;
   const others = await reserveMemory(redis, target, migration, { bytes, availableBytes });
   if (others === null) return plan;

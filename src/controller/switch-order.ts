@@ -4,7 +4,7 @@ import type { MigrationRecord, Plan } from '../migration/record.ts';
 import { plainWire } from '../migration/wire.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
-import { peerAgents } from './places.ts';
+import { type Place, peerAgents } from './places.ts';
 
 /** What the source agent is told of a switch. @throws RankshiftError E_AGENT where a node of it does not answer. */
 export async function switchOrder(
@@ -13,11 +13,12 @@ export async function switchOrder(
   { source, memoryBytes, strategy, lazy, link, wire, dirtyBytesPerSecond }: Plan,
   target: string,
   epoch: number,
+  ofJob: readonly Place[],
 ): Promise<SwitchOrder> {
   const [sourceAddress, targetAddress, peers] = await Promise.all([
     agentAddress(context, source),
     agentAddress(context, target),
-    peerAgents(context, record.job, [source, target]),
+    peerAgents(context, ofJob, [source, target]),
   ]);
   const quiesce = record.request.quiesce ?? context.config.quiesce;
   return {

@@ -1,19 +1,23 @@
-import type { Config } from '../config.ts';
 import { gangOf } from '../migration/gang.ts';
 import { isPostponed } from '../migration/machine.ts';
 import type { MigrationRecord, Plan } from '../migration/record.ts';
-import { type Limits, Slots } from '../migration/schedule.ts';
-import { stageSeconds, whoseTurn } from '../migration/turns.ts';
+import { stageSeconds } from '../migration/turns.ts';
 import { joinGang } from '../store/gangs.ts';
-import { listMovesOf, readMigration } from '../store/migrations.ts';
-import { freeSlot, readTurns, takeSlot, type WaitingMove, waitForSlot } from '../store/turns.ts';
+import { listMovesBefore, readMigration } from '../store/migrations.ts';
+import { freeSlot, type WaitingMove } from '../store/turns.ts';
 import type { ControllerContext } from './context.ts';
 import { goAlone } from './let-go.ts';
+import { turnTaker } from './turn-taker.ts';
 
-/** How often it is looked whose turn it is; one look for all moves that this controller drives. */
-const turnMs = 100;
+/** How often a move looks whether those of its container that came before it have ended. */
+const pauseMs = 100;
+/** One that waits less does not say so in its record. */
+const firstMs = 500;
 /** How often a move that waits looks at its own record, should it not have been told that it was called off. */
 const recordMs = 2000;
+
+/** Of a record that was written, and then by its first driver. */
+const firstDriven = 1;
 
 type Wait = (reason: string | null) => Promise<void>;
 
@@ -25,8 +29,8 @@ export async function untilAlone(context: ControllerContext, record: MigrationRe
   const { id, container } = record;
   const gang = gangOf(record);
   const before = async () => {
-    const moves = await listMovesOf(context.redis, container);
-    return moves.find((other) => Number(other.id) < Number(id) && !isPostponed(other, Date.now()));
+    const moves = await listMovesBefore(context.redis, container, id);
+    return moves.find((other) => !isPostponed(other, Date.now()));
   };
   let told = '';
   for (let other = await before(); other !== undefined; other = await before()) {
@@ -44,12 +48,12 @@ export async function untilAlone(context: ControllerContext, record: MigrationRe
 /** Before its preflight: as many are made ready from a node as may copy. */
 export async function untilMadeReady(
   context: ControllerContext,
-  { id, request }: MigrationRecord,
+  { id, request, revision }: MigrationRecord,
   source: string,
   wait: Wait,
 ): Promise<void> {
   // Whoever drove it before may have had a place, for which others wait while it begins anew.
-  await freeSlot(context.redis, id);
+  if (revision > firstDriven) await freeSlot(context.redis, id);
   const seconds = { copySeconds: 0, restoreSeconds: 0 };
   await untilSlot(context, { id, stage: 'ahead', source, target: request.to ?? '', ...seconds, given: true }, wait);
 }
@@ -68,62 +72,19 @@ export function untilCopying(
 
 /** Ends without a place where the move was called off: its driver looks at that first. @throws Error where the controller stops. */
 async function untilSlot(context: ControllerContext, fields: Omit<WaitingMove, 'since'>, wait: Wait): Promise<void> {
-  const { redis, stopping } = context;
-  const limits = limitsOf(context.config);
   const move = { ...fields, since: Date.now() };
-  await waitForSlot(redis, move);
+  const turns = turnTaker(context);
   let told = '';
-  let looked = Date.now();
-  while (!stopping.aborted) {
-    const { waiting, held, next } = await look(context);
-    if (next.has(move.id) && (await takeSlot(redis, move, limits))) return;
-    const forgotten = !waiting.some(({ id }) => id === move.id);
-    if (forgotten || Date.now() - looked > recordMs) {
-      if ((await readMigration(redis, move.id)).cancelRequested) return;
-      looked = Date.now();
-      // The look was older than the entry, or is: to say it again changes nothing.
-      if (forgotten) await waitForSlot(redis, move);
-    }
-    const reason = whyNot(move, held, limits);
-    if (reason !== told) await wait(reason);
-    told = reason;
-    await pause();
+  let again = false;
+  for (let quietMs = firstMs; ; quietMs = recordMs) {
+    const seen = await turns.news(move, { quietMs, told, again });
+    if (seen.taken) return;
+    if ((await readMigration(context.redis, move.id)).cancelRequested) return;
+    // The look was older than the entry, or is: to say it again changes nothing.
+    again = !seen.forgotten;
+    if (seen.reason !== told) await wait(seen.reason);
+    told = seen.reason;
   }
-  throw new Error('the controller stops');
 }
 
-function whyNot(move: WaitingMove, held: Turns['held'], limits: Limits): string {
-  const moving = held.flatMap(({ stage, ...one }) => (stage === 'ahead' ? [] : [{ ...one, stage }]));
-  const full = move.stage === 'copy' ? new Slots(limits, moving).full(move) : null;
-  return `its turn${full === null ? '' : `: ${full}`}`;
-}
-
-export function limitsOf({ maxMoves, maxMovesOut, maxMovesIn, maxMovesPerLink }: Config): Limits {
-  return { cluster: maxMoves, out: maxMovesOut, in: maxMovesIn, link: maxMovesPerLink };
-}
-
-type Turns = Awaited<ReturnType<typeof readTurns>> & { next: ReadonlySet<string> };
-
-const looks = new WeakMap<ControllerContext, { until: number; turns: Promise<Turns> }>();
-
-/** What all moves of this process share: with thousands waiting, each for itself would read them all. */
-function look(context: ControllerContext): Promise<Turns> {
-  const last = looks.get(context);
-  const at = performance.now();
-  if (last !== undefined && at < last.until) return last.turns;
-  const turns = readTurns(context.redis).then(({ waiting, held }) => {
-    const next = new Set(whoseTurn(waiting, held, limitsOf(context.config), Date.now()));
-    return { waiting, held, next };
-  });
-  const made = { until: Number.POSITIVE_INFINITY, turns };
-  looks.set(context, made);
-  // A fifth of the time at most is for looks.
-  const done = () => {
-    const ended = performance.now();
-    made.until = ended + Math.max(turnMs / 2, 4 * (ended - at));
-  };
-  turns.then(done, done);
-  return turns;
-}
-
-const pause = () => new Promise((resolve) => setTimeout(resolve, turnMs));
+const pause = () => new Promise((resolve) => setTimeout(resolve, pauseMs));

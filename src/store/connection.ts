@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import type { Config } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { writeTogether } from './write-together.ts';
 
 /** Prefix of every key of ours. */
 export const keyPrefix = 'rs';
@@ -47,7 +48,7 @@ export function connectRedis(address: RedisAddress, log: Logger): Redis {
     retryStrategy: (attempt) => Math.min(50 * attempt, 500),
   });
   redis.on('error', (error) => log.debug({ error: error.message }, 'redis connection'));
-  return redis;
+  return writeTogether(redis);
 }
 
 const scripts = new Map(

@@ -40,6 +40,18 @@ export async function readContainers(redis: Redis, ids: readonly string[]): Prom
   return rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
 }
 
+/** Where the containers of one job are: of each that there is its index and the node that owns it. */
+export async function listPlaces(
+  redis: Redis,
+  job: number,
+  count: number,
+): Promise<{ index: number; owner: string }[]> {
+  const owners = await Promise.all(
+    Array.from({ length: count }, (_, index) => redis.hget(key(containerId(job, index)), 'owner')),
+  );
+  return owners.flatMap((owner, index) => (owner === null ? [] : [{ index, owner }]));
+}
+
 /** The containers of one job. */
 export async function listJobContainers(redis: Redis, job: number, count: number): Promise<ContainerRecord[]> {
   return await readContainers(

@@ -5,7 +5,7 @@ import { type Limits, Slots } from '../migration/schedule.ts';
 import { activeKey } from './connection.ts';
 import { gangReached, gangReady, gangSize, joinGang, leaveGang } from './gangs.ts';
 import { luaRedis } from './testing.ts';
-import { freeSlot, passSlot, readTurns, takeSlot, waitForSlot } from './turns.ts';
+import { freeSlot, passSlot, readTurns, takeSlots, waitForSlots } from './turns.ts';
 
 const node = fc.constantFrom('n1', 'n2', 'n3');
 const step = fc.record({
@@ -42,7 +42,7 @@ test('places are given as the schedule counts them, whatever comes in whatever o
               counted.map((one) => ({ ...one, stage: one.stage === 'restore' ? 'restore' : 'copy' })),
             );
             const room = used.full({ source, target }) === null;
-            t.is(await takeSlot(redis, { id, stage: act, source, target }, limits), room);
+            t.is((await takeSlots(redis, [{ id, stage: act, source, target }], limits)).has(id), room);
             continue;
           }
           const now = (await readTurns(redis)).held.find((one) => one.id === id);
@@ -60,9 +60,12 @@ test('who waits is seen until he has his place, and not any more when his migrat
   await redis.sadd(activeKey, '1');
   const move = { id: '1', stage: 'ahead', source: 'n1', target: '', copySeconds: 0, restoreSeconds: 0 } as const;
   const waiting = { ...move, given: false, since: 1 };
-  for (const id of ['1', '2']) await waitForSlot(redis, { ...waiting, id });
+  await waitForSlots(
+    redis,
+    ['1', '2'].map((id) => ({ ...waiting, id })),
+  );
   t.deepEqual((await readTurns(redis)).waiting, [waiting]);
-  t.true(await takeSlot(redis, move, { out: 1, in: 1, link: 1, cluster: 1 }));
+  t.deepEqual(await takeSlots(redis, [move], { out: 1, in: 1, link: 1, cluster: 1 }), new Set(['1']));
   t.deepEqual(await readTurns(redis), { waiting: [], held: [{ id: '1', stage: 'ahead', source: 'n1', target: '' }] });
 });
 

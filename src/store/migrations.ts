@@ -24,9 +24,9 @@ export async function createMigration(
 ): Promise<MigrationRecord> {
   const id = String(await redis.incr(sequence));
   const record = newMigration({ id, ...fields }, Date.now());
-  const written = await script(redis, 'updateRecord', key(id), '', JSON.stringify(record));
+  const keys = [key(id), byTime, activeKey, movesOf(fields.container)];
+  const written = await script(redis, 'createRecord', ...keys, id, JSON.stringify(record), record.createdAt);
   if (written !== 1) throw new RankshiftError('E_INTERNAL', `migration ${id} exists already`);
-  await redis.multi().zadd(byTime, record.createdAt, id).sadd(activeKey, id).sadd(movesOf(fields.container), id).exec();
   const gang = gangOf(record);
   if (gang !== null) await joinGang(redis, gang, id);
   if (Number(id) % forgottenAtOnce === 0) await forgetOldest(redis);
@@ -66,27 +66,32 @@ export async function countActiveMigrations(redis: Redis): Promise<number> {
   return await redis.scard(activeKey);
 }
 
-/** Those of one container that have not come to their end, oldest first. */
-export async function listMovesOf(redis: Redis, container: string): Promise<MigrationRecord[]> {
-  const ids = await redis.smembers(movesOf(container));
+/** Those of one container that have not come to their end and were asked for before this one, oldest first. */
+export async function listMovesBefore(redis: Redis, container: string, before: string): Promise<MigrationRecord[]> {
+  const ids = (await redis.smembers(movesOf(container))).filter((id) => Number(id) < Number(before));
   return await readMany(
     redis,
     ids.sort((a, b) => Number(a) - Number(b)),
   );
 }
 
-/**
- * Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed.
- * @param except that need not be read.
- */
-export async function listActiveMigrations(redis: Redis, except?: ReadonlySet<string>): Promise<MigrationRecord[]> {
+/** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */
+export async function listActiveMigrations(redis: Redis): Promise<MigrationRecord[]> {
+  return await Array.fromAsync(activeMigrations(redis));
+}
+
+/** The same a page at a time. @param except that need not be read. */
+export async function* activeMigrations(redis: Redis, except?: ReadonlySet<string>): AsyncGenerator<MigrationRecord> {
   const ids = await redis.smembers(activeKey);
-  const records = await readMany(redis, except === undefined ? ids : ids.filter((id) => !except.has(id)));
-  return records.sort((a, b) => Number(a.id) - Number(b.id));
+  const wanted = except === undefined ? ids : ids.filter((id) => !except.has(id));
+  yield* inPages(
+    redis,
+    wanted.sort((a, b) => Number(a) - Number(b)),
+  );
 }
 
 /**
- * Applies an event by compare-and-set, again and again until no one else was faster. A migration that has ended stays
+ * Applies events, all in one write, by compare-and-set, again and again until no one else was faster. A migration that has ended stays
  * among the active ones until its driver has cleared up and forgets it.
  * @param known as it was read or written last: where nobody wrote since, it is not read again.
  * @param driver who must be the driver of the migration, where only the driver may do this.
@@ -95,7 +100,7 @@ export async function listActiveMigrations(redis: Redis, except?: ReadonlySet<st
 export async function applyEvent(
   redis: Redis,
   id: string,
-  event: MigrationEvent,
+  events: MigrationEvent | readonly MigrationEvent[],
   driver?: string,
   known?: MigrationRecord,
 ): Promise<MigrationRecord> {
@@ -104,7 +109,7 @@ export async function applyEvent(
     if (driver !== undefined && now.driver !== driver) {
       throw new RankshiftError('E_STALE', `migration ${id} is driven by another controller now`);
     }
-    const next = { ...reduce(now, event), revision: now.revision + 1 };
+    const next = { ...[events].flat().reduce(reduce, now), revision: now.revision + 1 };
     if (isFinal(now.state) && !isFinal(next.state))
       await redis.multi().sadd(activeKey, id).sadd(movesOf(next.container), id).exec();
     const written = await script(redis, 'updateRecord', key(id), now.revision, JSON.stringify(next));
@@ -117,7 +122,8 @@ export async function forgetActive(
   redis: Redis,
   { id, container }: Pick<MigrationRecord, 'id' | 'container'>,
 ): Promise<void> {
-  await redis.multi().srem(activeKey, id).srem(movesOf(container), id).exec();
+  // In this order: what is left half done is found among the active ones.
+  await Promise.all([redis.srem(movesOf(container), id), redis.srem(activeKey, id)]);
 }
 
 /** Those of the ids that are still kept. */

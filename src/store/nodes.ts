@@ -71,21 +71,25 @@ export function addHeartbeat(commands: ChainableCommander, heartbeat: Heartbeat)
 }
 
 export async function readHeartbeat(redis: Redis, name: string): Promise<Heartbeat | null> {
-  return parse(await redis.get(key(name)));
+  return parseHeartbeat(await redis.get(key(name)));
 }
 
 const agentSchema = heartbeatSchema.pick({ instance: true, address: true, port: true });
 export type Agent = z.infer<typeof agentSchema>;
 
-/** Which start of a node's agent reports, and where it listens; null while it is silent. The rest is not looked at. */
-export async function readAgent(redis: Redis, name: string): Promise<Agent | null> {
-  const text = await redis.get(key(name));
+/** What a node's agent said last; null while it is silent. */
+export async function readHeartbeatText(redis: Redis, name: string): Promise<string | null> {
+  return await redis.get(key(name));
+}
+
+/** Which start of a node's agent reports, and where it listens. The rest is not looked at. */
+export function parseAgent(text: string | null): Agent | null {
   return text === null ? null : (agentSchema.safeParse(JSON.parse(text)).data ?? null);
 }
 
 export async function readHeartbeats(redis: Redis, names: readonly string[]): Promise<(Heartbeat | null)[]> {
   if (names.length === 0) return [];
-  return (await redis.mget(names.map(key))).map(parse);
+  return (await redis.mget(names.map(key))).map(parseHeartbeat);
 }
 
 /** Which of these nodes have an agent that ever reported. */
@@ -111,7 +115,7 @@ export async function listLoads(redis: Redis): Promise<MeasuredNode[]> {
   });
 }
 
-function parse(text: string | null): Heartbeat | null {
+export function parseHeartbeat(text: string | null): Heartbeat | null {
   if (text === null) return null;
   const parsed = heartbeatSchema.safeParse(JSON.parse(text));
   return parsed.success ? parsed.data : null;

@@ -35,10 +35,23 @@ export async function updateRun(redis: Redis, run: RunRecord): Promise<void> {
   await script(redis, 'updateRun', all, String(run.job), run.run, JSON.stringify(run));
 }
 
+/** Records as they were read last, to be parsed once: each move of a job asks for its run several times. */
+const parsed = new Map<number, { text: string; run: RunRecord }>();
+const mostParsed = 10_000;
+
+/** The same object for the same text: who keeps something beside it can tell that nothing has changed. */
 export async function readRun(redis: Redis, job: number): Promise<RunRecord | null> {
   const text = await redis.hget(all, String(job));
-  if (text === null) return null;
-  return runRecordSchema.parse(JSON.parse(text));
+  if (text === null) {
+    parsed.delete(job);
+    return null;
+  }
+  const last = parsed.get(job);
+  if (last?.text === text) return last.run;
+  const run = runRecordSchema.parse(JSON.parse(text));
+  if (parsed.size >= mostParsed) parsed.clear();
+  parsed.set(job, { text, run });
+  return run;
 }
 
 export async function listRuns(redis: Redis): Promise<RunRecord[]> {

@@ -6,7 +6,11 @@ const prelude = `
 local keys = {}
 local function of(key) keys[key] = keys[key] or {}; return keys[key] end
 local commands = {
-  HSET = function(key, field, value) of(key)[field] = value; return 1 end,
+  HSET = function(key, ...)
+    local rest = { ... }
+    for i = 1, #rest, 2 do of(key)[rest[i]] = rest[i + 1] end
+    return #rest / 2
+  end,
   HGET = function(key, field) return of(key)[field] or false end,
   HDEL = function(key, field) of(key)[field] = nil; return 1 end,
   SADD = function(key, member) of(key)[member] = true; return 1 end,
@@ -61,6 +65,10 @@ export async function luaRedis(): Promise<Redis> {
     expire: () => call('EXPIRE'),
     hlen: (key: string) => call('HLEN', key),
     hgetall: async (key: string) => Object.fromEntries(entries(key)),
+    smismember: async (key: string, members: string[]) => {
+      const there = new Set(entries(key).map(([member]) => member));
+      return members.map((member) => (there.has(member) ? 1 : 0));
+    },
     smembers: async (key: string) => entries(key).map(([member]) => member),
     multi() {
       return Object.assign(Object.create(client), {

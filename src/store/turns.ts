@@ -33,19 +33,26 @@ export interface HeldSlot {
   target: string;
 }
 
+/** As they were read last: with thousands waiting, most say the same as a moment ago. */
+const parsed = new WeakMap<Redis, Map<string, { text: string; move: WaitingMove | undefined }>>();
+
 /** Who waits, and who holds a place; what belongs to migrations that have ended is left out. */
 export async function readTurns(redis: Redis): Promise<{ waiting: WaitingMove[]; held: HeldSlot[] }> {
-  const [waiting, held, active] = await Promise.all([
-    redis.hgetall(turns),
-    redis.hgetall(slots),
-    redis.smembers(activeKey),
-  ]);
-  const alive = new Set(active);
-  return {
-    waiting: Object.entries(waiting).flatMap(([id, text]) => {
-      const { data } = waitingMoveSchema.safeParse(JSON.parse(text));
-      return data === undefined || !alive.has(id) ? [] : [data];
+  const [waiting, held] = await Promise.all([redis.hgetall(turns), redis.hgetall(slots)]);
+  const ids = [...new Set([...Object.keys(waiting), ...Object.keys(held)])];
+  const active = ids.length === 0 ? [] : await redis.smismember(activeKey, ids);
+  const alive = new Set(ids.filter((_, index) => active[index] === 1));
+  const before = parsed.get(redis);
+  const now = new Map(
+    Object.entries(waiting).map(([id, text]) => {
+      const same = before?.get(id);
+      if (same?.text === text) return [id, same] as const;
+      return [id, { text, move: waitingMoveSchema.safeParse(JSON.parse(text)).data }] as const;
     }),
+  );
+  parsed.set(redis, now);
+  return {
+    waiting: [...now].flatMap(([id, { move }]) => (move === undefined || !alive.has(id) ? [] : [move])),
     held: Object.entries(held).flatMap(([id, text]) => {
       const [stage, source = '', target = ''] = text.split(' ');
       if (!alive.has(id) || (stage !== 'ahead' && stage !== 'copy' && stage !== 'restore')) return [];
@@ -54,9 +61,10 @@ export async function readTurns(redis: Redis): Promise<{ waiting: WaitingMove[];
   };
 }
 
-/** Says that a migration waits; until takeSlot or freeSlot. */
-export async function waitForSlot(redis: Redis, move: WaitingMove): Promise<void> {
-  await redis.hset(turns, move.id, JSON.stringify(move));
+/** Says that migrations wait; until takeSlots or freeSlot. */
+export async function waitForSlots(redis: Redis, moves: readonly WaitingMove[]): Promise<void> {
+  if (moves.length === 0) return;
+  await redis.hset(turns, ...moves.flatMap((move) => [move.id, JSON.stringify(move)]));
 }
 
 /** Nobody waits for a place any more; the move looks at its record. */
@@ -64,17 +72,25 @@ export async function stopWaiting(redis: Redis, id: string): Promise<void> {
   await redis.hdel(turns, id);
 }
 
-/** Takes a place where there is room, by one look at all of them. */
-export async function takeSlot(
+/**
+ * Takes places where there is room, by one look at all of them; who comes first has the choice.
+ * @returns ids of those that have theirs.
+ */
+export async function takeSlots(
   redis: Redis,
-  { id, stage, source, target }: Pick<WaitingMove, 'id' | 'stage' | 'source' | 'target'>,
+  moves: readonly Pick<WaitingMove, 'id' | 'stage' | 'source' | 'target'>[],
   limits: Limits,
-): Promise<boolean> {
-  const where = [source, target === '' ? nowhere : target];
+): Promise<Set<string>> {
+  if (moves.length === 0) return new Set();
   const most = [limits.out, limits.in, limits.link, limits.cluster];
-  if ((await script(redis, 'takeSlot', slots, activeKey, id, stage, ...where, ...most)) !== 1) return false;
-  await redis.hdel(turns, id);
-  return true;
+  const wanted = moves.flatMap(({ id, stage, source, target }) => [
+    id,
+    stage,
+    source,
+    target === '' ? nowhere : target,
+  ]);
+  const taken = String(await script(redis, 'takeSlots', slots, activeKey, turns, ...most, ...wanted));
+  return new Set(taken.split(' '));
 }
 
 /** Its memory has left the source. */
@@ -83,5 +99,5 @@ export async function passSlot(redis: Redis, id: string): Promise<void> {
 }
 
 export async function freeSlot(redis: Redis, id: string): Promise<void> {
-  await redis.multi().hdel(slots, id).hdel(turns, id).exec();
+  await Promise.all([redis.hdel(slots, id), redis.hdel(turns, id)]);
 }
