@@ -1,8 +1,8 @@
 import { RankshiftError } from '../errors.ts';
 import type { ContainerRecord } from '../migration/container.ts';
 import type { GroupMember, GroupRecord } from '../migration/group.ts';
-import { stepGroup, summaryOf } from '../migration/group-step.ts';
-import { listContainers } from '../store/containers.ts';
+import { isSettled, stepGroup, summaryOf } from '../migration/group-step.ts';
+import { listContainers, readContainers } from '../store/containers.ts';
 import { changeGroup, listActiveGroups } from '../store/groups.ts';
 import { dropLease, renewLease } from '../store/leases.ts';
 import { forgetLeft, noteLeft } from '../store/left.ts';
@@ -25,8 +25,8 @@ export function driveGroups(context: ControllerContext): void {
       const started = performance.now();
       look(context)
         .catch((error: Error) => context.log.warn({ error: error.message }, 'driving groups'))
-        // On a large cluster a look takes its time: a fifth of it at most is for looks.
-        .finally(() => later(Math.max(lookMs, 4 * (performance.now() - started))));
+        // On a large cluster a look takes its time: a tenth of it at most is for looks.
+        .finally(() => later(Math.max(lookMs, 9 * (performance.now() - started))));
     }, ms);
   };
   later(lookMs);
@@ -53,23 +53,51 @@ async function lookAt(context: ControllerContext, group: GroupRecord): Promise<v
   }
 }
 
-/** One look: what the records say is written into the group, moves are begun or called off. */
-async function advance(context: ControllerContext, before: GroupRecord): Promise<void> {
-  const { redis, log } = context;
-  const [containers, active, known] = await Promise.all([
-    listContainers(redis),
-    listActiveMigrations(redis),
-    readMigrations(
-      redis,
-      before.members.flatMap(({ migration }) => migration ?? []),
-    ),
-  ]);
-  const facts = {
+/** When all containers are looked at, by group: what that costs is a twentieth of the time at most. */
+const allLooks = {
+  next: new Map<string, number>(),
+  due(group: string): boolean {
+    return performance.now() >= (this.next.get(group) ?? 0);
+  },
+  done(group: string, tookMs: number): void {
+    this.next.set(group, performance.now() + (tookMs < briefMs ? 0 : 19 * tookMs));
+  },
+};
+const briefMs = 50;
+
+/**
+ * What a look goes by: of members that are settled nothing.
+ * @param all with the containers that are no members, or not yet
+ */
+async function factsOf({ redis }: ControllerContext, group: GroupRecord, all: boolean) {
+  const open = group.members.filter((member) => !isSettled(member));
+  const active = await listActiveMigrations(redis);
+  const read = new Set(active.map(({ id }) => id));
+  const ended = open.flatMap(({ migration }) => (migration === null || read.has(migration) ? [] : [migration]));
+  const known = await readMigrations(redis, ended);
+  // After the migrations: a container whose move has ended is where that brought it.
+  const started = performance.now();
+  const ids = open.map(({ container }) => container);
+  const containers = all ? await listContainers(redis) : await readContainers(redis, ids);
+  if (all) allLooks.done(group.id, performance.now() - started);
+  return {
+    all,
     containers: new Map(containers.map((container) => [container.id, container])),
     migrations: new Map([...active, ...known].map((migration) => [migration.id, migration])),
     now: Date.now(),
   };
-  const step = stepGroup(before, facts);
+}
+
+/** One look: what the records say is written into the group, moves are begun or called off. */
+async function advance(context: ControllerContext, before: GroupRecord): Promise<void> {
+  const { redis, log } = context;
+  let facts = await factsOf(context, before, allLooks.due(before.id));
+  let step = stepGroup(before, facts);
+  // It may be over but for what has started on its nodes meanwhile.
+  if (step.state !== 'active' && !facts.all) {
+    facts = await factsOf(context, before, true);
+    step = stepGroup(before, facts);
+  }
   for (const id of step.cancel) {
     await cancelMigration(context, { uid: 0, name: 'root', admin: true }, id).catch((error: unknown) => {
       // Too late, which its record says next time.
@@ -78,8 +106,10 @@ async function advance(context: ControllerContext, before: GroupRecord): Promise
   }
   const begun = await begin(context, before, step.members, step.start, facts.containers);
   const moved = new Set(before.members.flatMap(({ container, state }) => (state === 'moved' ? container : [])));
-  for (const member of begun.filter(({ container }) => !moved.has(container)))
-    await noteMove(context, before, member, facts.containers.get(member.container)?.startedAt);
+  const news = begun.filter(({ container }) => !moved.has(container));
+  await Promise.all(
+    news.map((member) => noteMove(context, before, member, facts.containers.get(member.container)?.startedAt)),
+  );
   const ended = step.state !== 'active' && begun.every((member, index) => member.state === step.members[index]?.state);
   const changed = ended || JSON.stringify(begun) !== JSON.stringify(before.members);
   if (!changed) return;
@@ -89,8 +119,9 @@ async function advance(context: ControllerContext, before: GroupRecord): Promise
     // Somebody may have called it off since.
     ...(ended && group.cancelRequested === before.cancelRequested ? { state: step.state, endedAt: Date.now() } : {}),
   }));
-  if (now.state !== 'active')
-    log.info({ group: now.id, state: now.state }, `${now.kind} ${now.id}: ${summaryOf(begun)}`);
+  if (now.state === 'active') return;
+  allLooks.next.delete(now.id);
+  log.info({ group: now.id, state: now.state }, `${now.kind} ${now.id}: ${summaryOf(begun)}`);
 }
 
 /** Starts the moves of those that want one; what has no target any more is looked at again. */

@@ -156,10 +156,11 @@ async function returners({ redis }: ControllerContext, nodes: readonly string[])
 
 async function notesOf(context: ControllerContext, { kind, nodes }: GroupWish): Promise<string[]> {
   if (kind === 'return') return [];
+  const wanted = new Set(nodes);
   const open = (await gatherNodes(context))
     .filter(
       ({ name, slurmStates }) =>
-        nodes.includes(name) && !slurmStates.some((state) => /^(drain|down|fail|unknown)/.test(state)),
+        wanted.has(name) && !slurmStates.some((state) => /^(drain|down|fail|unknown)/.test(state)),
     )
     .map(({ name }) => name);
   if (open.length === 0) return [];

@@ -28,6 +28,9 @@ const silentMs = 5000;
 
 const settled = ['moved', 'stays', 'ended', 'cancelled', 'lost'];
 
+/** Of such a member nothing changes any more, and nothing has to be read. */
+export const isSettled = ({ state }: Pick<GroupMember, 'state'>) => settled.includes(state);
+
 /**
  * One look at a group: how each member stands, which want a move, what is to be called off, and whether it is over. Pure
  * and without memory of its own: whoever drives the group next comes to the same. Containers that start on a node while
@@ -41,11 +44,12 @@ export function stepGroup(group: GroupRecord, facts: GroupFacts): GroupStep {
       .filter(({ request, state }) => request.group === group.id && !isFinal(state))
       .map(({ container, id }) => [container, id]),
   );
-  const members = [...group.members, ...newcomers(group, facts)].map((member) => {
-    if (settled.includes(member.state)) return member;
+  const nodes = new Set(group.nodes);
+  const members = [...group.members, ...newcomers(group, nodes, facts)].map((member) => {
+    if (isSettled(member)) return member;
     // Its record was written, and whoever did so died before it could say so here.
     const adopted = member.migration ?? begun.get(member.container) ?? null;
-    const next = stepMember(group, { ...member, migration: adopted }, facts, cancel);
+    const next = stepMember(group, nodes, { ...member, migration: adopted }, facts, cancel);
     if (next.state === 'waiting' && next.migration === null && facts.now >= next.notBefore && ready(next, facts)) {
       start.push(next.container);
     }
@@ -54,10 +58,9 @@ export function stepGroup(group: GroupRecord, facts: GroupFacts): GroupStep {
   return { members, start, cancel, state: stateOf(group, members) };
 }
 
-function newcomers(group: GroupRecord, { containers }: GroupFacts): GroupMember[] {
+function newcomers(group: GroupRecord, nodes: ReadonlySet<string>, { containers }: GroupFacts): GroupMember[] {
   if (group.kind !== 'evacuation' || group.cancelRequested) return [];
   const known = new Set(group.members.map(({ container }) => container));
-  const nodes = new Set(group.nodes);
   return [...containers.values()]
     .filter(({ id, owner, state }) => nodes.has(owner) && state !== 'ended' && !known.has(id))
     .map(({ id, job, owner }) => ({
@@ -71,7 +74,13 @@ function ready({ container }: GroupMember, { containers }: GroupFacts): boolean 
   return record?.state === 'running' && record.migration === '';
 }
 
-function stepMember(group: GroupRecord, member: GroupMember, facts: GroupFacts, cancel: string[]): GroupMember {
+function stepMember(
+  group: GroupRecord,
+  nodes: ReadonlySet<string>,
+  member: GroupMember,
+  facts: GroupFacts,
+  cancel: string[],
+): GroupMember {
   const container = facts.containers.get(member.container);
   const migration = member.migration === null ? undefined : facts.migrations.get(member.migration);
   if (migration !== undefined && !isFinal(migration.state)) {
@@ -85,14 +94,19 @@ function stepMember(group: GroupRecord, member: GroupMember, facts: GroupFacts, 
     return migration?.state === 'lost' ? { ...member, state: 'lost' } : { ...member, state: 'ended' };
   }
   if (group.kind === 'set' && migration === undefined) return { ...member, state: 'stays', reasons: [forgotten] };
-  if (arrived(group, member, container)) return { ...member, state: 'moved', to: container.owner, reasons: [] };
+  if (arrived(group, nodes, member, container)) return { ...member, state: 'moved', to: container.owner, reasons: [] };
   if (migration !== undefined) return afterMigration(group, member, migration, facts.now);
   if (group.cancelRequested) return { ...member, state: 'cancelled' };
   return { ...member, state: 'waiting', migration: null };
 }
 
-function arrived(group: GroupRecord, member: GroupMember, { owner }: ContainerRecord): boolean {
-  return group.kind === 'evacuation' ? !group.nodes.includes(owner) : owner === member.to;
+function arrived(
+  group: GroupRecord,
+  nodes: ReadonlySet<string>,
+  member: GroupMember,
+  { owner }: ContainerRecord,
+): boolean {
+  return group.kind === 'evacuation' ? !nodes.has(owner) : owner === member.to;
 }
 
 /** A set is the migrations that it was made of, with what each was asked for: nothing is begun anew for it. */
@@ -149,7 +163,7 @@ function mayPass({ state, error, plan }: MigrationRecord): boolean {
 }
 
 function stateOf(group: GroupRecord, members: readonly GroupMember[]): GroupState {
-  if (members.some(({ state }) => !settled.includes(state))) return 'active';
+  if (!members.every(isSettled)) return 'active';
   if (members.some(({ state }) => state === 'lost' || state === 'stays')) {
     return group.cancelRequested ? 'cancelled' : 'incomplete';
   }
