@@ -10,11 +10,12 @@ export interface SwitchClocks {
 }
 
 /** Exchanges are cheap (one round trip each); the best one counts. */
-const exchanges = 80;
+const exchangesOfSwitch = 80;
 
 /** Measures both clocks of the other side by exchanges over an open channel. */
 export async function measureClocks(
   exchange: () => Promise<{ monotonicNs: string; realtimeNs: string }>,
+  exchanges: number = exchangesOfSwitch,
 ): Promise<SwitchClocks> {
   const monotonic = [];
   const realtime = [];

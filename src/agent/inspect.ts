@@ -7,7 +7,7 @@ import { sampleSoftDirty, sampleWrites } from '../pages/sample-writes.ts';
 import type { AgentContext } from './context.ts';
 import { directorySize } from './directory-size.ts';
 import { readLocalContainer } from './files.ts';
-import { measureLink } from './link.ts';
+import { linkTo } from './link.ts';
 import { describeLocal, pagesProgramOf } from './local-handle.ts';
 import { inspectionTurn } from './tracker-turns.ts';
 
@@ -40,7 +40,7 @@ export async function inspect(
       return [looked, await sampled, packed] as const;
     }),
     directorySize(handle.upper),
-    target === null ? null : measureLink(context, target).catch((error: Error) => error),
+    target === null ? null : linkTo(context, target).catch((error: Error) => error),
   ]);
   return {
     facts: local.facts,

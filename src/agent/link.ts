@@ -12,6 +12,8 @@ import { bulkProgramOf } from './local-handle.ts';
 import { bulkAnswerSchema, clockAnswerSchema, toTargetSchema } from './messages.ts';
 import { connectFor } from './switch-connections.ts';
 
+/** For a round trip; clocks that have to be right take more. */
+const exchanges = 16;
 const stepMs = patiently(10_000);
 /** Long enough for TCP to find the speed of a link with so short a round trip, or 64 MiB on a fast one. */
 const nearProbe = { ms: 150, frames: 256 };
@@ -19,13 +21,29 @@ const distantProbe = { ms: 400, frames: 256 };
 /** Where the answer comes sooner, one connection's window holds more than the link. */
 const distantMs = 1;
 
-/** Measures round trip and throughput to another agent, through the programs and ports that carry the pages. */
-export async function measureLink(context: AgentContext, to: AgentAddress): Promise<LinkFacts> {
+/** While memory leaves this node, a measurement so old says more than a new one would. */
+const keptMs = 60_000;
+
+/**
+ * Round trip and throughput to another agent: measured now, but for when a copy leaves this node: a probe would take from
+ * it and see what it leaves. Then what was last measured to there holds.
+ */
+export async function linkTo(context: AgentContext, to: AgentAddress): Promise<LinkFacts> {
+  const known = context.links.get(to.address);
+  if (known !== undefined && context.copies.activeCount > 0 && performance.now() - known.at < keptMs)
+    return known.facts;
+  const facts = await measureLink(context, to);
+  // What was measured beside a copy is no measure for others.
+  if (context.copies.activeCount === 0) context.links.set(to.address, { facts, at: performance.now() });
+  return facts;
+}
+
+/** Measures through the programs and ports that carry the pages. */
+async function measureLink(context: AgentContext, to: AgentAddress): Promise<LinkFacts> {
   const channel = await connectFor(context, to, { op: 'link' });
   try {
-    const clocks = await measureClocks(() =>
-      channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: stepMs }),
-    );
+    const exchange = () => channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: stepMs });
+    const clocks = await measureClocks(exchange, exchanges);
     const roundTrip = roundTripMs(clocks);
     const probe = roundTrip < distantMs ? nearProbe : distantProbe;
     const load = async (streams: number) => {

@@ -14,6 +14,7 @@ import { connectRedis, redisAddress } from '../store/connection.ts';
 import { closeWithin, openQueue, reportQueue } from '../store/queues.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { serveMetrics } from '../telemetry/serve-metrics.ts';
+import { bulkTurns } from './bulk-turn.ts';
 import { ChannelServer } from './channels.ts';
 import { startCommandWorker } from './command-worker.ts';
 import type { AgentContext } from './context.ts';
@@ -50,6 +51,8 @@ export async function runAgent(): Promise<void> {
     reports: openQueue(reportQueue, address, log),
     metrics: new AgentMetrics(config),
     operations: new Map(),
+    copies: bulkTurns(),
+    links: new Map(),
     shells: new OpenShells(),
     stopping: stopping.signal,
   };

@@ -6,17 +6,23 @@ import type { AgentContext } from './context.ts';
 import { readLocalContainer } from './files.ts';
 import { type OutputAnswer, outputRequestSchema } from './messages.ts';
 
-const pollMs = 25;
+/** A program that has just written is looked at soon, one that is silent more seldom. */
+const pollMs = { least: 25, most: 200 };
+/** What is written so soon after an answer goes with the next: each costs several reads and a message. */
+const gatherMs = 100;
 const idleMs = 120_000;
 const chunkBytes = 262_144;
 
 /** Answers reads of a container's output: at once where there is something, else when there is, or after `waitMs`. */
 export async function serveOutput(context: AgentContext, channel: Channel, container: string): Promise<void> {
   const directory = containerDir(context.config, container);
+  const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  let answeredAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     const { stdout, stderr, waitMs } = await channel.next(outputRequestSchema, { timeoutMs: idleMs });
     const deadline = performance.now() + waitMs;
-    for (;;) {
+    await sleep(Math.min(answeredAt + gatherMs - performance.now(), waitMs));
+    for (let pauseMs = pollMs.least; ; pauseMs = Math.min(1.5 * pauseMs, pollMs.most)) {
       if ((await readLocalContainer(context.config, container)) === null) {
         throw new RankshiftError('E_STALE', `${container} is not on ${context.node}`);
       }
@@ -24,9 +30,10 @@ export async function serveOutput(context: AgentContext, channel: Channel, conta
       const something = answer.stdout !== '' || answer.stderr !== '' || answer.exit !== null;
       if (something || performance.now() > deadline) {
         await channel.send(answer);
+        if (something) answeredAt = performance.now();
         break;
       }
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
+      await sleep(pauseMs);
     }
   }
 }

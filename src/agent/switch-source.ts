@@ -19,6 +19,7 @@ import { openSwitch } from '../store/containers.ts';
 import type { Gang } from '../store/gangs.ts';
 import { passSlot } from '../store/turns.ts';
 import { Timeline } from '../telemetry/timeline.ts';
+import { bulkTurn } from './bulk-turn.ts';
 import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
@@ -140,7 +141,7 @@ class SourceRun {
       timeline.mark('told of the commit');
       this.#endTurn();
       // The controller says so too; its word waits for what the target measures.
-      void within(passMs, passSlot(context.redis, order.migration)).catch(() => undefined);
+      this.#passSlot();
       await this.#breakpoint('committed');
       result.outcome = 'committed';
     } catch (error) {
@@ -213,7 +214,15 @@ class SourceRun {
     const { context, order, timeline, result } = this;
     this.#endCopy = await copyTurn(context, order.container);
     await this.#breakpoint('copying');
-    result.copy = await link.race(copyRounds(context, order, source, timeline));
+    const turn = bulkTurn(context, order);
+    try {
+      await timeline.span('copy turn', () => link.race(turn.ready));
+      result.copy = await link.race(copyRounds(context, order, source, timeline));
+    } finally {
+      turn.end();
+    }
+    // What is left is little: the next may begin to copy.
+    this.#passSlot();
     await this.#breakpoint('copied');
   }
 
@@ -332,6 +341,11 @@ class SourceRun {
     } finally {
       channel.destroy();
     }
+  }
+
+  /** Its memory has left: another may copy. */
+  #passSlot(): void {
+    void within(passMs, passSlot(this.context.redis, this.order.migration)).catch(() => undefined);
   }
 
   #breakpoint(name: string): Promise<void> {

@@ -10,7 +10,9 @@ import { foldHostlist } from '../slurm/hostlist.ts';
 import { describeGroup, memberLine, readGroupAnswer } from './describe-group.ts';
 import { table } from './table.ts';
 
-const pollMs = 300;
+/** The controller answers at the end, or after this long with what has changed. */
+const waitMs = 1000;
+const pauseMs = 100;
 
 interface EvacuateOptions {
   to?: string;
@@ -131,7 +133,7 @@ export async function follow(api: ApiClient, first: GroupRecord, tell: (line: st
   const shown = new Map<string, string>();
   for (;;) {
     try {
-      const answer = readGroupAnswer(await api.get(`/v1/groups/${first.id}`));
+      const answer = readGroupAnswer(await api.get(`/v1/groups/${first.id}?wait=${shown.size === 0 ? 0 : waitMs}`));
       const { group } = answer;
       for (const [key, line] of linesOf(answer)) {
         if (shown.get(key) !== line) tell(line);
@@ -141,9 +143,9 @@ export async function follow(api: ApiClient, first: GroupRecord, tell: (line: st
     } catch (error) {
       // The controller may be restarting; the moves go on without us.
       if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
-      await new Promise((resolve) => setTimeout(resolve, 3 * pollMs));
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

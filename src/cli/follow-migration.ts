@@ -6,7 +6,10 @@ import { type MigrationRecord, migrationRecordSchema, type Progress, progressSch
 import { describeProgress } from './describe-progress.ts';
 import { formatMs } from './table.ts';
 
-const pollMs = 250;
+/** The controller answers when there is a change, or after this long with the progress. */
+const waitMs = { told: 1000, silent: 5000 };
+const pauseMs = 100;
+const awayMs = 1000;
 
 /** Ctrl-C ends our waiting, not the migration: it is the service's, and half of it cannot be left undone. */
 export function leaveOnInterrupt(told: string): void {
@@ -18,32 +21,35 @@ export function leaveOnInterrupt(told: string): void {
   }
 }
 
-/** Asks until the migration is in a final state, telling each change. */
+/** Asks until the migration is in a final state, telling each change; `tell` null: only the end is wanted. */
 export async function follow(
   api: ApiClient,
   first: MigrationRecord,
-  tell: (line: string) => void,
+  tell: ((line: string) => void) | null,
 ): Promise<MigrationRecord> {
   let shown = '';
+  let seen = '';
+  const query = (state: string) => (tell === null ? `wait=${waitMs.silent}` : `wait=${waitMs.told}&seen=${state}`);
   for (;;) {
     let record: MigrationRecord;
     let progress: Progress | null;
     try {
-      const answer = await api.get(`/v1/migrations/${first.id}`);
+      const answer = await api.get(`/v1/migrations/${first.id}?${query(seen)}`);
       record = migrationRecordSchema.parse(answer.migration);
       progress = progressSchema.nullable().default(null).parse(answer.progress);
     } catch (error) {
       // The controller may be restarting; the migration goes on without us.
       if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
-      await new Promise((resolve) => setTimeout(resolve, 4 * pollMs));
+      await new Promise((resolve) => setTimeout(resolve, awayMs));
       continue;
     }
     const { state, source, target, waitingFor } = record;
     const text = `${state}${target === null ? '' : `  ${source} -> ${target}`}${waitingFor === null ? '' : `  (waiting: ${waitingFor})`}${progress === null ? '' : `  ${describeProgress(progress)}`}`;
-    if (text !== shown && !isFinal(state)) tell(text);
+    if (text !== shown && !isFinal(state)) tell?.(text);
     shown = text;
     if (isFinal(state)) return record;
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    seen = state;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

@@ -24,7 +24,7 @@ export async function migrateSet(
   );
   const tell = (container: string) => (line: string) => console.error(`${container}  ${line}`);
   const ended = await Promise.all(
-    migrations.map((one) => follow(api, one, json === true ? () => undefined : tell(one.container))),
+    migrations.map((one) => follow(api, one, json === true ? null : tell(one.container))),
   );
   if (json === true) console.log(JSON.stringify({ version: 1, group, migrations: ended }));
   else for (const record of ended) console.log(outcome(record));

@@ -108,7 +108,7 @@ runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends t
         `migration ${id} goes on; follow it with: rankshift show ${id}; call it off with: rankshift cancel ${id}`,
       );
       if (options.json === undefined) console.error(`migration ${first.id} of ${first.container}`);
-      const last = await follow(api, first, options.json === true ? () => undefined : (line) => console.error(line));
+      const last = await follow(api, first, options.json === true ? null : (line) => console.error(line));
       if (options.json === true) console.log(JSON.stringify({ version: 1, migration: last }));
       else console.log(outcome(last));
       process.exitCode = exitOf(last);

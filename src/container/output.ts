@@ -42,8 +42,10 @@ async function readOwnFile(containerDir: string, name: string, offset: number, m
     const file = await openOrNull(`/proc/self/fd/${directory.fd}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (file === null) return nothing;
     try {
-      if (!(await file.stat()).isFile()) return nothing;
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, offset);
+      const status = await file.stat();
+      const length = Math.min(maxBytes, status.size - offset);
+      if (!status.isFile() || length <= 0) return nothing;
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
       return buffer.subarray(0, bytesRead);
     } finally {
       await file.close();

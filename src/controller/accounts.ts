@@ -22,8 +22,17 @@ export async function accountOf(uid: number, gid: number): Promise<Account> {
   return { name, home, groups: numbers.filter((group) => group !== gid && Number.isInteger(group)) };
 }
 
-/** The name of a user id, or the number itself. */
+/** Names change seldom, and each request asks for one. */
+const nameMs = 60_000;
+const names = new Map<number, { name: string; until: number }>();
+
+/** The name of a user id, or the number itself; a name may be a minute old. */
 export async function userName(uid: number): Promise<string> {
+  const known = names.get(uid);
+  if (known !== undefined && performance.now() < known.until) return known.name;
   const { stdout, exitCode } = await run('getent', ['passwd', String(uid)], { allow: 'any' });
-  return exitCode === 0 ? (stdout.split(':')[0] ?? String(uid)) : String(uid);
+  const [name] = stdout.split(':');
+  if (exitCode !== 0 || name === undefined) return String(uid);
+  names.set(uid, { name, until: performance.now() + nameMs });
+  return name;
 }

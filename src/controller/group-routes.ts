@@ -10,13 +10,12 @@ import { readProgress } from '../store/progress.ts';
 import { type Caller, requireAdmin, visibleContainers } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { cancelGroup, evacuationSchema, planWish, readWish, returnSchema, startGroup } from './evacuate.ts';
+import { untilNews, waitSchema } from './until-news.ts';
 
 type WhoAsks = (request: ApiRequest<unknown, unknown>) => Promise<Caller>;
 
 /** Evacuations and returns: administrators and Slurm's own user start them; a set is its user's, and users see what concerns their containers. */
 export function groupRoutes(context: ControllerContext, caller: WhoAsks): Route[] {
-  const group = async (request: ApiRequest<unknown, unknown>): Promise<GroupRecord> =>
-    seenBy(context, await caller(request), await readGroup(context.redis, groupId(request.params)));
   return [
     route({
       method: 'POST',
@@ -64,8 +63,14 @@ export function groupRoutes(context: ControllerContext, caller: WhoAsks): Route[
     route({
       method: 'GET',
       path: '/v1/groups/:id',
+      query: z.object({ wait: waitSchema }),
       handle: async (request) => {
-        const record = await group(request);
+        const who = await caller(request);
+        const { id } = await seenBy(context, who, await readGroup(context.redis, groupId(request.params)));
+        const signals = [request.signal, context.stopping];
+        const look = () => readGroup(context.redis, id);
+        const last = await untilNews(look, ({ state }) => state !== 'active', request.query.wait, signals);
+        const record = await seenBy(context, who, last);
         const ids = record.members.flatMap(({ migration }) => migration ?? []);
         const migrations = await readMigrations(context.redis, ids);
         const moving = migrations.filter(({ state }) => state === 'copying' || state === 'switching');

@@ -3,6 +3,7 @@ import { type ApiRequest, type Route, route } from '../api/route.ts';
 import type { Credentials } from '../channel/credentials.ts';
 import { RankshiftError } from '../errors.ts';
 import { containerId } from '../migration/container.ts';
+import { isFinal } from '../migration/machine.ts';
 import { clockPolicySchema, migrationIdSchema, migrationRequestSchema, nodeNameSchema } from '../migration/record.ts';
 import { readContainer } from '../store/containers.ts';
 import { listMigrations, readMigration } from '../store/migrations.ts';
@@ -28,6 +29,7 @@ import { requireRedis } from './require-redis.ts';
 import { runRequestSchema, startRun } from './start-run.ts';
 import { type OutputEvent, streamOutput } from './stream-output.ts';
 import { submitSet } from './submit-set.ts';
+import { untilNews, waitSchema } from './until-news.ts';
 
 const howSchema = z.strictObject({
   clockPolicy: clockPolicySchema.optional(),
@@ -113,9 +115,18 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
     route({
       method: 'GET',
       path: '/v1/migrations/:id',
+      // With `wait` until its state is another than `seen`, or without that until its end.
+      query: z.object({ wait: waitSchema, seen: z.string().max(32).optional() }),
       handle: async (request) => {
-        const record = await readMigration(context.redis, migrationId(request.params));
-        await requireMigrationOwner(context, await caller(request), record);
+        const id = migrationId(request.params);
+        const { wait, seen } = request.query;
+        await requireMigrationOwner(context, await caller(request), await readMigration(context.redis, id));
+        const record = await untilNews(
+          () => readMigration(context.redis, id),
+          ({ state }) => isFinal(state) || (seen !== undefined && state !== seen),
+          wait,
+          [request.signal, context.stopping],
+        );
         // Beside the record, which is written by its driver alone.
         const moving = record.state === 'copying' || record.state === 'switching';
         const progress = moving ? await readProgress(context.redis, record.id) : null;

@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { type CostSample, estimateCost, median, theilSen } from './estimate.ts';
+import { type CostSample, costSample, estimateCost, median, theilSen } from './estimate.ts';
+import { type MigrationRecord, unmeasured } from './record.ts';
 
 const mib = 1_048_576;
 const sample: CostSample = {
@@ -38,6 +39,29 @@ test('a slow link says nothing of a fast one', (t) => {
   t.is(estimateCost([slow, slow, slow, sample], sample)?.rateFactor, 2);
   t.is(estimateCost([slow, sample, sample], slow)?.rateFactor, 1);
   t.is(estimateCost([slow], sample)?.rateFactor, 1);
+});
+
+test('enough moves over links alike count alone, for the downtime too', (t) => {
+  const rate = { probedBytesPerSecond: 12 * mib, carriedBytesPerSecond: 12 * mib };
+  const slow = { ...sample, ...rate, downtimeMs: 600, aroundMs: 900 };
+  const fast = Array<CostSample>(9).fill(sample);
+  t.is(estimateCost([slow, slow, ...fast], slow)?.fixedMs, 220);
+  t.like(estimateCost([slow, slow, slow, ...fast], slow), { fixedMs: 600, aroundMs: 900 });
+  t.like(estimateCost([slow, slow, slow, ...fast], sample), { fixedMs: 220, aroundMs: 500 });
+  t.is(estimateCost([slow, slow, slow, ...fast], { ...slow, probedBytesPerSecond: null })?.fixedMs, 220);
+});
+
+test('what was left behind is neither sent in the freeze nor a cost of the move itself', (t) => {
+  const bytes = { pages: 130 * mib, upper: 0, metadata: 0, wire: null };
+  const timeline = [
+    { name: 'dump', node: 'n1', at: 0, ms: 60 },
+    { name: 'pages', node: 'n1', at: 0, ms: 20 },
+  ];
+  const result = { ...unmeasured, downtimeMs: 200, bytes, leftBytes: 128 * mib, timeline };
+  const plan = { strategy: 'post-copy', lazy: true, memoryBytes: 128 * mib, link: { bytesPerSecond: 64 * mib } };
+  const record = { plan, result, source: 'n1', target: 'n2', createdAt: 1000, phases: [], request: {} };
+  const made = costSample(record as unknown as MigrationRecord, 1000 + 200 + 2000 + 300);
+  t.like(made, { downtimeMs: 200, dumpMs: 60, pagesMs: 20, carriedBytesPerSecond: null, aroundMs: 300 });
 });
 
 test('a line comes back out of its points, and a few wrong ones do not bend it', (t) => {

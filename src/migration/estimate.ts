@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { type MigrationRecord, strategySchema } from './record.ts';
-import { mayLeavePages } from './strategy-kind.ts';
 
 /** What one finished move teaches about the next. */
 export const costSampleSchema = z.object({
@@ -32,15 +31,13 @@ export function costSample(record: MigrationRecord, endedAt: number): CostSample
   const span = (name: string) => result.timeline.find((entry) => entry.name === name)?.ms ?? 0;
   const rounds = result.copy?.rounds ?? [];
   const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
-  const frozen = { bytes: result.bytes.pages - sum(rounds.map(({ bytes }) => bytes)), ms: span('pages') };
+  // What was left behind goes over the same link after the commit; it is no cost of the move's own.
+  const leftBytes = result.leftBytes ?? 0;
+  const frozen = { bytes: result.bytes.pages - sum(rounds.map(({ bytes }) => bytes)) - leftBytes, ms: span('pages') };
   const largest = [...rounds, frozen].toSorted((a, b) => b.bytes - a.bytes)[0] ?? frozen;
   const waitedMs = sum(record.phases.filter(({ name }) => name === 'queued').map(({ ms }) => ms ?? 0));
   const aroundMs = endedAt - record.createdAt - waitedMs - result.downtimeMs - sum(rounds.map(({ ms }) => ms));
-  // What was left behind goes over the same link after the commit; it is no cost of the move's own.
-  const rate = plan.link?.bytesPerSecond ?? Number.POSITIVE_INFINITY;
-  const tailMs = mayLeavePages(plan.strategy)
-    ? (Math.max(0, plan.memoryBytes - sum(rounds.map(({ bytes }) => bytes)) - frozen.bytes) / rate) * 1000
-    : 0;
+  const tailMs = (leftBytes / (plan.link?.bytesPerSecond ?? Number.POSITIVE_INFINITY)) * 1000;
   const limited = record.request.bandwidth !== undefined;
   return {
     ...{ strategy: plan.strategy, lazy: plan.lazy, source, target, memoryBytes: plan.memoryBytes },
@@ -73,10 +70,12 @@ const lately = 15;
 const enough = 5;
 /** Links of more different throughput say nothing of each other. */
 const alike = 1.6;
+/** So many moves over links alike say more than all over others. */
+const enoughAlike = 3;
 
 /**
  * Medians over the last moves of the same kind (all moves where there was none of it), newest first; null where there
- * was none at all. Time around a move is a line over memory, by the median of all slopes between two moves (Theil 1950,
+ * was none at all; where enough of them went over links alike, those only. Time around a move is a line over memory, by the median of all slopes between two moves (Theil 1950,
  * Sen 1968): one move that waited for something else does not bend it.
  */
 export function estimateCost(samples: readonly CostSample[], kind: MoveKind): CostEstimate | null {
@@ -86,8 +85,10 @@ export function estimateCost(samples: readonly CostSample[], kind: MoveKind): Co
     samples,
   ].find(({ length }) => length > 0);
   if (likeIt === undefined) return null;
-  const between = likeIt.filter(({ source, target }) => source === kind.source && target === kind.target);
-  const last = (between.length >= enough ? between : likeIt).slice(0, lately);
+  const overAlike = likeIt.filter((sample) => areAlike(sample.probedBytesPerSecond, kind.probedBytesPerSecond));
+  const telling = overAlike.length >= enoughAlike ? overAlike : likeIt;
+  const between = telling.filter(({ source, target }) => source === kind.source && target === kind.target);
+  const last = (between.length >= enough ? between : telling).slice(0, lately);
   const line = theilSen(last.map(({ memoryBytes, aroundMs }) => [memoryBytes, aroundMs] as const));
   return {
     fixedMs: median(last.map(({ downtimeMs, dumpMs, pagesMs }) => downtimeMs - Math.max(0, pagesMs - dumpMs))),
@@ -100,11 +101,16 @@ export function estimateCost(samples: readonly CostSample[], kind: MoveKind): Co
 
 function rateFactor(samples: readonly CostSample[], kind: MoveKind): number {
   const factors = samples.flatMap(({ lazy, probedBytesPerSecond: probed, carriedBytesPerSecond: carried }) => {
-    if (lazy !== kind.lazy || probed === null || carried === null || kind.probedBytesPerSecond === null) return [];
-    const ratio = probed / kind.probedBytesPerSecond;
-    return ratio > alike || ratio < 1 / alike ? [] : [carried / probed];
+    if (lazy !== kind.lazy || probed === null || carried === null) return [];
+    return areAlike(probed, kind.probedBytesPerSecond) ? [carried / probed] : [];
   });
   return factors.length === 0 ? 1 : median(factors.slice(0, lately));
+}
+
+function areAlike(one: number | null, other: number | null): boolean {
+  if (one === null || other === null) return false;
+  const ratio = one / other;
+  return ratio <= alike && ratio >= 1 / alike;
 }
 
 /** Line through points, by medians; level where all x are alike, and never falling. */

@@ -77,13 +77,13 @@ async function connect({ netns, bridge, hostInterface, mac }: Identity, mtu: num
     { words: `link add ${hostInterface} mtu ${mtu} type veth peer ${inside}` },
     { words: `link set ${hostInterface} addrgenmode none master ${bridge}` },
     { words: `link set ${hostInterface} type bridge_slave ${quiet} locked on` },
+    { words: `link set ${hostInterface} up` },
   ]);
   await batch(
     'ip',
     [{ words: 'link set lo up' }, { words: 'link set eth0 addrgenmode none' }, { words: 'link set eth0 up' }],
     { netns },
   );
-  await batch('ip', [{ words: `link set ${hostInterface} up` }]);
 }
 
 /** The neighbours never change: identities do not. Permanent entries need no ARP, so nothing has to be broadcast. */

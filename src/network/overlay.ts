@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { run } from '../process/run.ts';
+import { readFile } from 'node:fs/promises';
 import { absent, type BatchLine, batch, present } from './batch.ts';
 import { bridgeName, type Identity, parseDeviceName, vxlanName } from './identity.ts';
 
@@ -59,10 +58,9 @@ export async function removeOverlayIfUnused(vni: number): Promise<void> {
   if (!used) await removeOverlay(vni);
 }
 
-const linksSchema = z.array(z.object({ ifname: z.string() }));
-
 /** Names of all network devices in the network namespace of the caller. */
 export async function linkNames(): Promise<string[]> {
-  const { stdout } = await run('ip', ['-json', 'link', 'show']);
-  return linksSchema.parse(JSON.parse(stdout)).map(({ ifname }) => ifname);
+  // Two lines of heads, then one for each device: `  NAME: counters` (proc_net(5)).
+  const [, , ...devices] = (await readFile('/proc/self/net/dev', 'utf8')).split('\n');
+  return devices.flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []);
 }

@@ -22,7 +22,7 @@ ${patience === 1 ? '' : `export RANKSHIFT_PATIENCE=${patience}\n`}main=/opt/rank
 [ -e "$main" ] || main=/opt/rankshift/src/cli/main.ts
 # A small young generation: bulk streams would only fill a large one with dead buffers. A collector without threads of its
 # own: beside ranks that spin on every core the agent would wait for them, in the middle of a freeze.
-exec /opt/rankshift/node_modules/.bin/node --max-semi-space-size=1 --single-threaded-gc "$main" "$@"
+exec /opt/rankshift/node_modules/.bin/node --max-semi-space-size=4 --single-threaded-gc "$main" "$@"
 `;
 
 /**
