@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
 import { armToEnd, thirdDescriptor } from '../process/armed-to-end.ts';
 import { lastLines } from '../process/run.ts';
+import { criuEnvironment } from './criu-environment.ts';
 import type { Externals } from './externals.ts';
 import { readCriuLogErrors } from './images/log.ts';
 
@@ -55,7 +56,10 @@ export function armDump(options: DumpOptions): ArmedCriu<[]> {
   ];
   const armed = armToEnd(nodeProgram, args, join(workDir, 'criu-dump.err'), {
     third: lazy ? 'closed socket' : undefined,
-    env: lazy ? { LD_PRELOAD: leaveOut, RANKSHIFT_LEAVE_OUT: cgroup } : {},
+    env: {
+      ...criuEnvironment(nodeProgram),
+      ...(lazy ? { LD_PRELOAD: leaveOut, RANKSHIFT_LEAVE_OUT: cgroup } : {}),
+    },
   });
   return {
     fire: async () => {

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { armToEnd, thirdDescriptor } from '../process/armed-to-end.ts';
+import { criuEnvironment } from './criu-environment.ts';
 import { type ArmedCriu, criuError } from './dump.ts';
 import type { Externals } from './externals.ts';
 import { gateScript } from './gate.ts';
@@ -51,7 +52,10 @@ export function armRestore(options: RestoreOptions): ArmedCriu<[ClockOffsets]> {
   ];
   const third = openSync(netns, 'r');
   try {
-    const armed = armToEnd(nodeProgram, args, join(workDir, 'criu-restore.err'), { third });
+    const armed = armToEnd(nodeProgram, args, join(workDir, 'criu-restore.err'), {
+      third,
+      env: criuEnvironment(nodeProgram),
+    });
     return {
       fire: async ({ monotonicNs, boottimeNs }) => {
         if ((await armed.fire(`${monotonicNs} ${boottimeNs}`)) !== 0) throw await criuError('restore', workDir);

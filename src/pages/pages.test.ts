@@ -248,6 +248,19 @@ for (const build of builds) {
     });
   }
 
+  test.serial(`${build}: until the source is let go, nothing of what was left behind is pushed`, async (t) => {
+    const { work, held, target, source } = await leaveBehind(t, pages, { rounds: 0 });
+    const pushed = async () => Number(JSON.parse(await source.line())['pages']);
+    t.is(await pushed(), 0);
+    t.is(await pushed(), 0);
+    source.stdin.end();
+    const { stdout } = await run(lazyClient, ['run', work, 'early', held.first], { timeoutMs: 20_000 });
+    t.is(stdout.trim(), 'good');
+    target.stdin.end();
+    t.is((await target.ended).code, 0);
+    t.is((await source.ended).code, 0);
+  });
+
   test.serial(`${build}: a source that dies with pages is told at once`, async (t) => {
     const { work, held, target, source } = await leaveBehind(t, pages, { rounds: 0, rate: ` ${1 << 20}` });
     const client = start(t, lazyClient, ['run', work, 'late', held.first]);
@@ -266,7 +279,8 @@ for (const build of builds) {
     t.is((await called.source.ended).code, 0);
     t.is((await called.target.ended).code, 1);
     t.false(existsSync(join(called.work, 'lost')));
-    const { work, held, target } = await leaveBehind(t, pages, { rounds: 0, rate: ` ${16 << 20}` });
+    const { work, held, target, source } = await leaveBehind(t, pages, { rounds: 0, rate: ` ${16 << 20}` });
+    source.stdin.end();
     const client = start(t, lazyClient, ['run', work, 'early', held.first]);
     await sleep(100);
     client.child.kill('SIGKILL');

@@ -19,6 +19,9 @@
 
 /* At a time: what a request has to wait for. */
 #define PUSH_PAGES 64
+/* Until the agent lets go, which it does when the container runs on its target: what is pushed before would keep the
+ * link and the processors from the freeze. After so long it goes all the same. */
+#define HOLD_MS 10000
 /* With a page that is asked for go those behind it: who needs one needs the next. */
 #define AROUND_PAGES 8
 
@@ -142,15 +145,21 @@ static void tell_rest(const char *event, int64_t since)
 void push_rest(struct container *container, struct stream *stream, uint64_t bytes_per_second)
 {
 	static struct wire_run totals[WIRE_RUNS];
-	bool input = true, ended = false;
-	int64_t since = monotonic_ns();
+	bool input = true, held = true, ended = false;
+	int64_t since = monotonic_ns(), hold_ends = monotonic_ms() + HOLD_MS;
 	told = monotonic_ms();
 	sent = (struct sent){ 0 };
 	signal(SIGTERM, SIG_DFL);
 	stream_alone(stream);
 	for (;;) {
 		int64_t ahead_ms = 0;
-		if (bytes_per_second > 0)
+		if (held && (!input || monotonic_ms() >= hold_ends)) {
+			held = false;
+			since = monotonic_ns();
+		}
+		if (held)
+			ahead_ms = hold_ends - monotonic_ms();
+		else if (bytes_per_second > 0)
 			ahead_ms = (int64_t)(sent.bytes * 1000 / bytes_per_second) - (monotonic_ns() - since) / 1000000;
 		bool may_push = !ended && ahead_ms <= 0;
 		struct pollfd wait[] = {
