@@ -16,6 +16,7 @@ const ours = [
   'rankshift-tcp-pair',
   'rankshift-mpi.so',
   'rankshift-leave-out.so',
+  'criu-path/tar',
 ];
 
 export const programs: Check = {
