@@ -56,8 +56,8 @@ export class CommandSender {
     this.#subscriber = connectRedis(address, log);
     this.#impatient = connectImpatiently(address, log);
     this.#subscriber.on('message', (_channel: string, message: string) => {
-      const { id, text } = parseAnnounced(message);
-      this.#waiting.get(id)?.(JSON.parse(text));
+      const { id, result } = parseAnnounced(message);
+      if (result !== undefined) this.#waiting.get(id)?.(result);
     });
     this.#subscriber.on('close', () => this.#subscription++);
     this.#subscriber.on('ready', () => this.#subscription++);

@@ -27,8 +27,13 @@ export async function writeDropped(redis: Redis, controller: string, id: string)
   if (first !== null) await redis.publish(resultChannel(controller), `${id} ${text}`);
 }
 
-/** What came over a result channel: the answer as JSON text, to be read only where somebody waits for it. */
-export function parseAnnounced(message: string): { id: string; text: string } {
+/** What came over a result channel; no result where it is none: whoever waits for it reads the one that is kept. */
+export function parseAnnounced(message: string): { id: string; result: unknown } {
   const space = message.indexOf(' ');
-  return { id: message.slice(0, space), text: message.slice(space + 1) };
+  const id = message.slice(0, space);
+  try {
+    return { id, result: JSON.parse(message.slice(space + 1)) };
+  } catch {
+    return { id, result: undefined };
+  }
 }
