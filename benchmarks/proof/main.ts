@@ -60,7 +60,9 @@ async function run(strategies: Strategy[], names: string[], moves: number): Prom
   const rows = quick ? [] : earlier();
   const measured: Row[] = [];
   try {
-    const cluster = new Cluster(await bringUp({ name: testbed, services: true, progress: say }));
+    const cluster = new Cluster(
+      await bringUp({ name: testbed, services: true, gromacs: names.includes('gromacs'), progress: say }),
+    );
     await cluster.untilReady();
     // What is there before the first job is not left by one.
     for (const one of await leftovers(cluster)) cluster.known.add(one);
@@ -137,7 +139,7 @@ function write(
     notes: [
       'Two ranks on two of three nodes; both containers move, in turn. A move counts where the program went on after it.',
       'NPB: every repeat has the values, to the last bit, of a run without moves, and the kernel verified itself. ' +
-        'LAMMPS: every thermo line the same to the last bit.',
+        'LAMMPS: every thermo line the same to the last bit. GROMACS: every energy, position and velocity.',
     ],
     data: { rows },
   });

@@ -1,5 +1,6 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { prepareWater, startWater, waterEvery, waterProgress, waterResults } from '../../mpi-tests/gromacs/water.ts';
 import { thermo } from '../../mpi-tests/lammps/thermo.ts';
 import type { Cluster } from '../../mpi-tests/support/cluster.ts';
 import { type Job, submitRun } from '../../mpi-tests/support/job.ts';
@@ -79,6 +80,33 @@ const lammps: Program = {
   },
 };
 
+const waterSteps = 8000;
+
+/** Water; every energy, position and velocity with all its bits. */
+const gromacs: Program = {
+  about: `GROMACS water, 1,296 atoms with PME, ${waterSteps} steps`,
+  progress: waterProgress,
+  start: (cluster) => startWater(cluster, nodes, waterSteps),
+  reference: async (cluster) => {
+    await prepareWater(cluster);
+    const job = await gromacs.start(cluster);
+    await endedWell(job);
+    return String(job.id);
+  },
+  nearEnd: (job) => job.lines(gromacs.progress).length * waterEvery > waterSteps * 0.85,
+  check: async (job, reference) => {
+    const end = await job.untilEnded(longestMs);
+    if (end.state !== 'COMPLETED') return [`job ${job.id}: ${JSON.stringify(end)}`];
+    const { lastStep, energies, trajectory } = waterResults(job.cluster, job.id);
+    const expected = waterResults(job.cluster, Number(reference));
+    return [
+      ...(lastStep === waterSteps ? [] : [`job ${job.id} ended at step ${lastStep}`]),
+      ...(energies.equals(expected.energies) ? [] : [`job ${job.id}: energies differ from a run without moves`]),
+      ...(trajectory.equals(expected.trajectory) ? [] : [`job ${job.id}: frames differ from a run without moves`]),
+    ];
+  },
+};
+
 /** A program of ours that checks itself and measures what is asked of the service. */
 function measuring(about: string, line: string, progress: RegExp): Program {
   return {
@@ -106,6 +134,7 @@ export const programs: Record<string, Program> = {
   is: kernel('is', 'A'),
   ft: kernel('ft', 'W'),
   lammps,
+  gromacs,
   stress: measuring(
     'memhog, 64 MiB a rank, 20 % written each second',
     'memhog --seconds 3600 --mib 64 --step-ms 5 --dirty-percent 20 --gap-ms 30',
