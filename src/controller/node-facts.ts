@@ -11,7 +11,10 @@ import { agentLately, heartbeatLately } from '../store/nodes-lately.ts';
 import { reservedMemory } from '../store/reservations.ts';
 import type { ControllerContext } from './context.ts';
 
-/** From so many nodes on, a look serves those who ask within two seconds after it too: it takes its time. */
+/**
+ * From so many nodes on, a look serves those who ask within two seconds after it too, from two thousand on within a second
+ * for each thousand: it takes its time.
+ */
 const many = 64;
 const keptMs = 2000;
 
@@ -30,7 +33,7 @@ const looks = new WeakMap<ControllerContext, Looks>();
 function looksOf(context: ControllerContext): Looks {
   const known = looks.get(context);
   if (known !== undefined) return known;
-  const keep = (count: number) => (count < many ? 0 : keptMs);
+  const keep = (count: number) => (count < many ? 0 : Math.max(keptMs, count));
   const made: Looks = {
     nodes: shareLooks(
       () => lookAtNodes(context),

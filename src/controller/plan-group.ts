@@ -12,8 +12,8 @@ import type { ControllerContext } from './context.ts';
 import { gatherNodes } from './node-facts.ts';
 import { termsOfMove } from './policy.ts';
 
-/** Agents that are asked at the same time. */
-const atOnce = 32;
+/** Containers that are asked about at the same time: an answer takes its time, and a rack may have thousands. */
+const atOnce = 256;
 
 export interface Leaver {
   container: ContainerRecord;
@@ -101,12 +101,11 @@ function whyNotAsked({ id, owner }: ContainerRecord, facts: { reasons: GroupMemb
 
 /** Jobs that the policy of the site, or their users', keeps where they are. */
 async function forbiddenJobs(context: ControllerContext, leavers: readonly Leaver[]) {
-  const reasons = new Map<number, GroupMember['reasons']>();
-  for (const [job, id] of new Map(leavers.map(({ container }) => [container.job, container.id]))) {
-    const terms = await termsOfMove(context, job, { container: id });
-    if (terms.reasons.length > 0) reasons.set(job, terms.reasons);
-  }
-  return reasons;
+  const jobs = new Map(leavers.map(({ container }) => [container.job, container.id]));
+  const terms = await Promise.all(
+    [...jobs].map(async ([job, id]) => [job, (await termsOfMove(context, job, { container: id })).reasons] as const),
+  );
+  return new Map(terms.filter(([, reasons]) => reasons.length > 0));
 }
 
 async function inspectAll(context: ControllerContext, leavers: readonly Leaver[]) {

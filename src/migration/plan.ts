@@ -28,7 +28,7 @@ export interface NodeFacts {
   containers: number;
   memoryAvailableBytes: number;
   stateDirFreeBytes: number;
-  cpuFlags: string[];
+  cpuFlags: readonly string[];
   /** Layers of the image that are not in the store that the node sees; found out for a target only. */
   missingLayers: MissingLayer[];
   /** Of the store's file system; null where it was not asked. */
@@ -204,7 +204,9 @@ export function targetReasons(source: NodeFacts, target: NodeFacts, memoryBytes:
       `${target.name} has ${mib(target.memoryAvailableBytes)} MiB of memory available, ${mib(needed)} MiB are needed`,
     );
   }
-  const missing = source.cpuFlags.filter((flag) => !target.cpuFlags.includes(flag));
+  // Nodes with the same kind of processor share the list.
+  const same = source.cpuFlags === target.cpuFlags;
+  const missing = same ? [] : source.cpuFlags.filter((flag) => !target.cpuFlags.includes(flag));
   if (missing.length > 0) add('target-cpu', `the CPU of ${target.name} lacks ${missing.join(' ')}`);
   for (const { digest, from } of target.missingLayers) {
     if (from.length > 0) continue;

@@ -11,7 +11,7 @@ interface Seen {
   text: Promise<string | null>;
   /** Read out of the text by the first who wants it. */
   agent?: Agent | null;
-  heartbeat?: Heartbeat | null;
+  heartbeat?: Promise<Heartbeat | null>;
 }
 
 const seen = new WeakMap<Redis, { nodes: Map<string, Seen>; sweptAt: number }>();
@@ -26,8 +26,8 @@ export async function agentLately(redis: Redis, name: string, maxAgeMs: number =
 /** All that a node's agent said a moment ago; null while it is silent. */
 export async function heartbeatLately(redis: Redis, name: string): Promise<Heartbeat | null> {
   const { one, text } = await look(redis, name, keptMs);
-  one.heartbeat ??= parseHeartbeat(text);
-  return one.heartbeat;
+  one.heartbeat ??= parseHeartbeat(redis, text);
+  return await one.heartbeat;
 }
 
 async function look(redis: Redis, name: string, maxAgeMs: number): Promise<{ one: Seen; text: string | null }> {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { nodeNameSchema } from '../migration/record.ts';
 import { patiently } from '../patience.ts';
 import { keyPrefix } from './connection.ts';
+import { flagsOf, nameFlags } from './cpu-flags.ts';
 
 /**
  * What balancing goes by: averages over some ten seconds. Shares are of the time, 0 to 1, processors of use; each
@@ -45,7 +46,7 @@ export const heartbeatSchema = z.object({
   /** CRIU can write memory in rounds here (soft-dirty). */
   softDirty: z.boolean().default(false),
   criu: z.object({ ok: z.boolean(), version: z.string(), lines: z.array(z.string()) }),
-  cpuFlags: z.array(z.string()),
+  cpuFlags: z.array(z.string()).readonly(),
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
@@ -61,17 +62,22 @@ export const heartbeatTtlMs = patiently(4000);
 const key = (name: string) => `${keyPrefix}:node:${name}`;
 const all = `${keyPrefix}:nodes`;
 
+/** As it is in Redis: the kind of processor by its name (cpu-flags.ts). */
+const writtenSchema = heartbeatSchema.omit({ cpuFlags: true }).extend({ cpuKind: z.string() });
+
 export async function writeHeartbeat(redis: Redis, heartbeat: Heartbeat): Promise<void> {
   await addHeartbeat(redis.multi(), heartbeat).exec();
 }
 
 /** The commands that write one, for a pipeline. */
 export function addHeartbeat(commands: ChainableCommander, heartbeat: Heartbeat): ChainableCommander {
-  return commands.set(key(heartbeat.name), JSON.stringify(heartbeat), 'PX', heartbeatTtlMs).sadd(all, heartbeat.name);
+  const { cpuFlags, ...rest } = heartbeat;
+  const written: z.infer<typeof writtenSchema> = { ...rest, cpuKind: nameFlags(commands, cpuFlags) };
+  return commands.set(key(rest.name), JSON.stringify(written), 'PX', heartbeatTtlMs).sadd(all, rest.name);
 }
 
 export async function readHeartbeat(redis: Redis, name: string): Promise<Heartbeat | null> {
-  return parseHeartbeat(await redis.get(key(name)));
+  return parseHeartbeat(redis, await redis.get(key(name)));
 }
 
 const agentSchema = heartbeatSchema.pick({ instance: true, address: true, port: true });
@@ -89,7 +95,7 @@ export function parseAgent(text: string | null): Agent | null {
 
 export async function readHeartbeats(redis: Redis, names: readonly string[]): Promise<(Heartbeat | null)[]> {
   if (names.length === 0) return [];
-  return (await redis.mget(names.map(key))).map(parseHeartbeat);
+  return await parseHeartbeats(redis, await redis.mget(names.map(key)));
 }
 
 /** Which of these nodes have an agent that ever reported. */
@@ -98,9 +104,12 @@ export async function reportedNodes(redis: Redis, names: readonly string[]): Pro
   return (await redis.smismember(all, [...names])).map((is) => is === 1);
 }
 
+/** n2 before n10. */
+const byNumber = new Intl.Collator('en', { numeric: true });
+
 /** Every node whose agent ever reported, with its heartbeat while that is fresh. */
 export async function listNodes(redis: Redis): Promise<{ name: string; heartbeat: Heartbeat | null }[]> {
-  const names = (await redis.smembers(all)).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const names = (await redis.smembers(all)).sort(byNumber.compare);
   const heartbeats = await readHeartbeats(redis, names);
   return names.map((name, index) => ({ name, heartbeat: heartbeats[index] ?? null }));
 }
@@ -115,8 +124,19 @@ export async function listLoads(redis: Redis): Promise<MeasuredNode[]> {
   });
 }
 
-export function parseHeartbeat(text: string | null): Heartbeat | null {
-  if (text === null) return null;
-  const parsed = heartbeatSchema.safeParse(JSON.parse(text));
-  return parsed.success ? parsed.data : null;
+/** One that cannot be read, or whose kind of processor nobody has named yet, is none. */
+async function parseHeartbeats(redis: Redis, texts: readonly (string | null)[]): Promise<(Heartbeat | null)[]> {
+  const written = texts.map((text) => (text === null ? undefined : writtenSchema.safeParse(JSON.parse(text)).data));
+  const kinds = await flagsOf(redis, new Set(written.flatMap((one) => one?.cpuKind ?? [])));
+  return written.map((one) => {
+    const flags = one === undefined ? undefined : kinds.get(one.cpuKind);
+    if (one === undefined || flags === undefined) return null;
+    const { cpuKind: _, ...rest } = one;
+    return { ...rest, cpuFlags: flags };
+  });
+}
+
+export async function parseHeartbeat(redis: Redis, text: string | null): Promise<Heartbeat | null> {
+  const [heartbeat = null] = await parseHeartbeats(redis, [text]);
+  return heartbeat;
 }
