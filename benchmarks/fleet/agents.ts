@@ -77,7 +77,7 @@ const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>
     const owner = answer === 'committed' ? target.node : node;
     if (before !== node || runningOn.has(container)) twice.push(container);
     runningOn.set(container, owner);
-    limits.copied(node, target.node);
+    limits.copied(migration);
     if (answer !== 'committed') limits.ended(migration);
     if (answer !== 'committed')
       throw new RankshiftError('E_CANCELLED', `the switch of ${container} was closed: ${answer}`);
@@ -91,6 +91,7 @@ const handlers: { [N in CommandName]?: (node: string, payload: CommandPayload<N>
     // As a target where no restore began: what was prepared is removed, and may be prepared anew.
     if (!committed && open !== migration) return { outcome: 'nothing-here', result: null };
     const answer = await abortSwitch(redis, { container, migration, epoch: committed ? epoch - 1 : epoch });
+    if (answer !== 'committed') limits.ended(migration);
     return { outcome: answer === 'committed' ? 'committed' : 'rolled-back', result: null };
   },
   finish: async (node, { migration, container }) => {
@@ -130,11 +131,18 @@ const heartbeatOf = (index: number): Heartbeat => ({
 
 /** Heartbeats of all nodes, a tenth of them at a time. */
 let turn = 0;
+let beating = 0;
 function beat(): void {
+  // Where Redis is behind, no more is piled up before it.
+  if (beating > 2) return;
+  beating++;
   const pipeline = redis.pipeline();
   for (let index = turn; index < started; index += 10) addHeartbeat(pipeline, heartbeatOf(index));
   turn = (turn + 1) % 10;
-  void pipeline.exec();
+  const done = () => {
+    beating--;
+  };
+  pipeline.exec().then(done, done);
 }
 
 function startNode(index: number): void {

@@ -10,6 +10,7 @@ const kept = 20;
 export class LimitsCheck {
   readonly #limits: Limits;
   readonly #counts = new Map<string, number>();
+  readonly #copying = new Map<string, { source: string; target: string }>();
   readonly #into = new Map<string, string>();
   readonly over: string[] = [];
   overCount = 0;
@@ -26,21 +27,28 @@ export class LimitsCheck {
 
   copies(migration: string, source: string, target: string): void {
     const { out, in: into, link, cluster } = this.#limits;
-    this.mostOut = Math.max(this.mostOut, this.#count(`out of ${source}`, 1, out));
-    this.#count(`from ${source} to ${target}`, 1, link);
+    if (!this.#copying.has(migration)) {
+      this.#copying.set(migration, { source, target });
+      this.mostOut = Math.max(this.mostOut, this.#count(`out of ${source}`, 1, out));
+      this.#count(`from ${source} to ${target}`, 1, link);
+    }
     if (this.#into.has(migration)) return;
     this.#into.set(migration, target);
     this.mostIn = Math.max(this.mostIn, this.#count(`into ${target}`, 1, into));
     this.#count('in all', 1, cluster);
   }
 
-  copied(source: string, target: string): void {
-    this.#count(`out of ${source}`, -1);
-    this.#count(`from ${source} to ${target}`, -1);
+  copied(migration: string): void {
+    const copying = this.#copying.get(migration);
+    if (copying === undefined) return;
+    this.#copying.delete(migration);
+    this.#count(`out of ${copying.source}`, -1);
+    this.#count(`from ${copying.source} to ${copying.target}`, -1);
   }
 
-  /** The target has cleared up, or nothing came to it. */
+  /** The target has cleared up, or nothing comes to it any more. */
   ended(migration: string): void {
+    this.copied(migration);
     const target = this.#into.get(migration);
     if (target === undefined) return;
     this.#into.delete(migration);

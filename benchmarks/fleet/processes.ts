@@ -6,7 +6,9 @@ import type { Shape } from './shape.ts';
 
 /** A process of the simulation. `NODE_OPTIONS=--cpu-prof` profiles all of them. */
 export function startProcess(file: 'agents.ts' | 'controller.ts', shape: Shape): ChildProcess {
-  return fork(join(import.meta.dirname, file), [JSON.stringify(shape)], { execArgv: ['--max-old-space-size=8192'] });
+  const env = { ...process.env, RANKSHIFT_PATIENCE: String(shape.patience) };
+  const execArgv = ['--max-old-space-size=8192'];
+  return fork(join(import.meta.dirname, file), [JSON.stringify(shape)], { execArgv, env });
 }
 
 /** The next message of a type, after asking for it. @throws Error where the process ends instead. */

@@ -19,6 +19,8 @@ export const shapeSchema = z.object({
   slower: z.number(),
   /** The controller is killed when so many moves have ended, and started again; null: never. */
   killAfter: z.number().int().nullable(),
+  /** Deadlines and times to live by this, where all nodes share a machine that cannot keep up with a second for each. */
+  patience: z.number(),
   redisPort: z.number().int(),
   /** Keys, configuration, Redis's files. */
   directory: z.string(),
