@@ -29,7 +29,7 @@ if (recorded !== undefined) {
   console.log(JSON.stringify(envelopes.findLast(({ command }) => command === recorded) ?? null));
 } else {
   const redis = connectRedis(redisAddress(loadConfig()), createLogger('attack', 'error'));
-  await addCommand(redis, node, data);
+  await addCommand(redis, node, JSON.stringify(data));
   const deadline = Date.now() + 10_000;
   const left = () => redis.xlen(commandsKey(node));
   while ((await left()) > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));

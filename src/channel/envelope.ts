@@ -36,11 +36,20 @@ export const envelopeSchema = bodySchema.extend({ signature: z.string().regex(/^
 export type EnvelopeBody = z.infer<typeof bodySchema>;
 export type Envelope = z.infer<typeof envelopeSchema>;
 
-/** Signs a command with the cluster's command key (Ed25519, RFC 8032) over its canonical JSON. */
-export function signEnvelope(privateKey: KeyObject, body: EnvelopeBody): Envelope {
+/**
+ * Signs a command with the cluster's command key (Ed25519, RFC 8032) over its canonical JSON.
+ * @returns the envelope as JSON text
+ */
+export function signedText(privateKey: KeyObject, body: EnvelopeBody): string {
   // Through JSON once, so that what is signed (dates, undefined members) is what arrives.
-  const plain = bodySchema.parse(JSON.parse(JSON.stringify(body)));
-  return { ...plain, signature: sign(null, signedBytes(plain), privateKey).toString('hex') };
+  const text = canonicalJson(JSON.parse(JSON.stringify(body)));
+  const signature = sign(null, Buffer.from(purpose + text), privateKey).toString('hex');
+  return `{"signature":"${signature}",${text.slice(1)}`;
+}
+
+/** The same as an object, its shape checked. */
+export function signEnvelope(privateKey: KeyObject, body: EnvelopeBody): Envelope {
+  return envelopeSchema.parse(JSON.parse(signedText(privateKey, body)));
 }
 
 /**

@@ -1,17 +1,21 @@
+import type { Terms } from '../migration/policy-terms.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { readMigration } from '../store/migrations.ts';
 import type { Apply } from './apply.ts';
 import type { ControllerContext } from './context.ts';
 import { letGo } from './let-go.ts';
-import { termsOfMove } from './policy.ts';
 import { whyCancelled } from './why-cancelled.ts';
 
 /** True where its window has closed meanwhile, or the policy has changed: it waits in `queued`, and nobody drives it. */
-export async function postponed(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<boolean> {
+export async function postponed(
+  context: ControllerContext,
+  start: MigrationRecord,
+  apply: Apply,
+  { notBefore }: Pick<Terms, 'notBefore'>,
+): Promise<boolean> {
+  if (notBefore === null) return false;
   const { state, cancelRequested } = await readMigration(context.redis, start.id);
   if (state !== 'queued' || cancelRequested) return false;
-  const { notBefore } = await termsOfMove(context, start.job, start.request);
-  if (notBefore === null) return false;
   await apply({ type: 'postponed', at: Date.now(), until: notBefore.at, reason: notBefore.why });
   // Nobody waits for it meanwhile, and it holds nothing.
   await letGo(context, start);

@@ -1,7 +1,7 @@
 import { type KeyObject, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type Envelope, signEnvelope } from '../channel/envelope.ts';
+import { signedText } from '../channel/envelope.ts';
 import { RankshiftError } from '../errors.ts';
 import type { CommandName, CommandPayload } from '../migration/commands.ts';
 import { serializedErrorSchema } from '../migration/record.ts';
@@ -85,7 +85,7 @@ export class CommandSender {
       if (before === null)
         throw new RankshiftError('E_AGENT', `the agent on ${node} does not answer`, { retryable: true });
       const id = randomUUID();
-      const envelope = signEnvelope(this.#key, {
+      const envelope = signedText(this.#key, {
         ...{ id, node, instance: before.instance, command, payload, replyTo: this.instance, expiresAt: deadline },
         ...(container === undefined ? {} : { container }),
         ...(epoch === undefined ? {} : { epoch }),
@@ -94,7 +94,7 @@ export class CommandSender {
       const told = new Promise<unknown>((resolve) => this.#waiting.set(id, resolve));
       let answer: z.infer<typeof answerSchema>;
       try {
-        await this.#enqueue(node, envelope, Math.min(deadline, Date.now() + queueMs));
+        await this.#enqueue(node, command, envelope, Math.min(deadline, Date.now() + queueMs));
         this.#log.debug({ node, command, id }, 'command sent');
         answer = answerSchema.parse(await this.#answer(told, id, node, command, before.instance, deadline));
       } finally {
@@ -111,8 +111,7 @@ export class CommandSender {
   }
 
   /** Redis may be restarting. An agent that gets a command twice carries it out once, by its id. */
-  async #enqueue(node: string, envelope: Envelope, deadline: number): Promise<void> {
-    const { command } = envelope;
+  async #enqueue(node: string, command: string, envelope: string, deadline: number): Promise<void> {
     for (;;) {
       try {
         await addCommand(this.#impatient, node, envelope);

@@ -13,16 +13,26 @@ const scanMs = 1000;
  */
 export async function driveWithLease(context: ControllerContext, id: string): Promise<void> {
   const { redis, instance, log } = context;
-  await stayAlive(context);
-  if (!(await takeMigration(redis, id, instance))) return;
+  let taken = false;
   try {
-    await driveMigration(context, id);
+    await stayAlive(context);
+    taken = await takeMigration(redis, id, instance);
+    if (taken) await driveMigration(context, id);
   } catch (error) {
     if (!context.stopping.aborted)
       log.error({ migration: id, error: (error as Error).message }, 'driving failed; it is picked up again');
   } finally {
-    await leaveMigration(redis, id, instance).catch(() => undefined);
+    if (taken) await leaveMigration(redis, id, instance).catch(() => undefined);
   }
+}
+
+/** For those who ask for moves: what this controller can drive at once need not go through the queue. */
+export function driveHere(context: ControllerContext, driving: Set<string>): (id: string) => boolean {
+  return (id) => {
+    if (context.stopping.aborted || driving.size >= context.config.movesAtOnce) return false;
+    void driveOnce(context, driving, id);
+    return true;
+  };
 }
 
 /** Picks up migrations that nobody drives: those of a controller that died, or that failed for want of Redis. */

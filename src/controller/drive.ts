@@ -19,6 +19,7 @@ import { holdTarget } from './hold-target.ts';
 import { goAlone, letGo } from './let-go.ts';
 import { fetchOrder } from './locate-layers.ts';
 import { containerPlaces, placesOfJob } from './places.ts';
+import { termsOfMove } from './policy.ts';
 import { preflight } from './preflight.ts';
 import { reserveTarget } from './reserve-target.ts';
 import { settle, settleTarget } from './settle.ts';
@@ -89,11 +90,16 @@ async function clearUp(context: ControllerContext, record: MigrationRecord): Pro
 async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
-  await untilAlone(context, start, waiting(apply));
-  if (await postponed(context, start, apply)) return;
+  const looks = () => Promise.all([termsOfMove(context, start.job, start.request), sourceOf(context, start.container)]);
+  const [waited, seen] = await Promise.all([untilAlone(context, start, waiting(apply)), looks()]);
+  const [terms, { owner }] = waited ? await looks() : seen;
+  if (await postponed(context, start, apply, terms)) return;
   const waitedFrom = Date.now();
-  await untilMadeReady(context, start, (await sourceOf(context, start.container)).owner, waiting(apply));
-  if (Date.now() - waitedFrom > shortMs && (await postponed(context, start, apply))) return;
+  await untilMadeReady(context, start, owner, waiting(apply));
+  if (Date.now() - waitedFrom > shortMs) {
+    const now = await termsOfMove(context, start.job, start.request);
+    if (await postponed(context, start, apply, now)) return;
+  }
   await lockContainer(context.redis, start.container, start);
   // Nobody else moves it from here on.
   const locked = await sourceOf(context, start.container);

@@ -76,14 +76,17 @@ export async function checkRequest(context: ControllerContext, caller: Caller, r
       `container ${container.id} is moving already (migration ${container.migration})`,
     );
   }
-  const { reasons, notBefore, gang } = await requireTerms(context, caller, container.job, request);
+  const [{ reasons, notBefore, gang }, toIsKnown] = await Promise.all([
+    requireTerms(context, caller, container.job, request),
+    request.to === undefined || isKnown(context, request.to),
+  ]);
   if (reasons.length > 0)
     throw new RankshiftError('E_REFUSED', reasons.map(({ message }) => message).join('; '), {
       action: remedyOf(reasons, container.owner, null),
       container: 'running on source',
     });
   // Said at once, for it is a slip of the pen; everything else about the target is the plan's business.
-  if (request.to !== undefined && !(await isKnown(context, request.to))) await findNode(context, [], request.to);
+  if (request.to !== undefined && !toIsKnown) await findNode(context, [], request.to);
   if (request.to === container.owner) {
     throw new RankshiftError('E_REFUSED', `${container.id} runs on ${request.to} already`, {
       action: remedyOf([{ code: 'target-is-source', message: '' }], container.owner, null),
@@ -176,6 +179,7 @@ export async function resolveMigration(
 
 /** The record is what counts: where the queue's own connection is not back yet, the look for orphans finds it. */
 async function enqueue(context: ControllerContext, id: string, jobId: string): Promise<void> {
+  if (context.driveHere?.(id) === true) return;
   try {
     await context.migrations.add('migrate', { id }, { jobId });
   } catch (error) {

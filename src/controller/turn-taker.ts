@@ -7,12 +7,15 @@ import type { ControllerContext } from './context.ts';
 /** How often it is looked whose turn it is, where nothing has changed here. */
 const lookMs = 100;
 /** The same where a move came or gave its place back. */
-const soonMs = 10;
+const soonMs = 2;
 /** However long looks take. */
 const seldomMs = 1000;
 /** Most places that are taken by one script. */
 const takenAtOnce = 1000;
 const stops = 'the controller stops';
+const given: Seen = { taken: true, forgotten: false, reason: '' };
+const endless = Number.POSITIVE_INFINITY;
+const unlimited: Limits = { out: endless, in: endless, link: endless, cluster: endless };
 
 /** What a look says of a move that waits. */
 export interface Seen {
@@ -98,9 +101,15 @@ export class TurnTaker {
     while (this.#waiters.size > 0 && !stopping.aborted) {
       const at = performance.now();
       this.#changed = false;
-      await this.#once().catch((error: Error) => log.warn({ error: error.message }, 'looking whose turn it is'));
+      let looked = true;
+      try {
+        looked = !(await this.#atOnce()) && (await this.#once());
+      } catch (error) {
+        log.warn({ error: (error as Error).message }, 'looking whose turn it is');
+      }
+      if (this.#waiters.size === 0) break;
       // A fifth of the time at most is for looks.
-      await this.#pause(Math.min(seldomMs, 4 * (performance.now() - at)));
+      await this.#pause(looked ? Math.min(seldomMs, 4 * (performance.now() - at)) : 0);
     }
     this.#looking = false;
   }
@@ -117,7 +126,20 @@ export class TurnTaker {
     this.#hurry = () => {};
   }
 
-  async #once(): Promise<void> {
+  /** Where nobody waits but those that came just now, they need not say so. True where all have their places. */
+  async #atOnce(): Promise<boolean> {
+    const moves = this.#unsaid;
+    if (moves.length === 0 || moves.length < this.#waiters.size) return false;
+    const { redis, config } = this.#context;
+    const byId = new Map(moves.map((move) => [move.id, move]));
+    const order = whoseTurn(moves, [], unlimited, Date.now()).flatMap((id) => byId.get(id) ?? []);
+    const taken = await takeSlots(redis, order.slice(0, takenAtOnce), limitsOf(config), true);
+    this.#unsaid = this.#unsaid.filter(({ id }) => !taken.has(id));
+    for (const id of taken) this.#waiters.get(id)?.tell(given);
+    return this.#unsaid.length === 0;
+  }
+
+  async #once(): Promise<true> {
     const { redis, config } = this.#context;
     const limits = limitsOf(config);
     const unsaid = this.#unsaid;
@@ -133,6 +155,7 @@ export class TurnTaker {
     const taken = await takeSlots(redis, next.slice(0, takenAtOnce), limits);
     if (taken.size === takenAtOnce) this.#changed = true;
     this.#tell(waiting, held, taken, limits);
+    return true;
   }
 
   #tell(waiting: readonly WaitingMove[], held: readonly HeldSlot[], taken: ReadonlySet<string>, limits: Limits): void {
@@ -143,7 +166,7 @@ export class TurnTaker {
     const now = performance.now();
     for (const { move, quietUntil, told, tell } of [...this.#waiters.values()]) {
       if (taken.has(move.id)) {
-        tell({ taken: true, forgotten: false, reason: '' });
+        tell(given);
         continue;
       }
       // It came during the look.

@@ -24,8 +24,9 @@ type Wait = (reason: string | null) => Promise<void>;
 /**
  * Moves of one container go one after another, in the order of the requests. Meanwhile its gang does not wait for it: two
  * groups of the same containers could wait for each other.
+ * @returns whether it waited.
  */
-export async function untilAlone(context: ControllerContext, record: MigrationRecord, wait: Wait): Promise<void> {
+export async function untilAlone(context: ControllerContext, record: MigrationRecord, wait: Wait): Promise<boolean> {
   const { id, container } = record;
   const gang = gangOf(record);
   const before = async () => {
@@ -35,7 +36,7 @@ export async function untilAlone(context: ControllerContext, record: MigrationRe
   let told = '';
   for (let other = await before(); other !== undefined; other = await before()) {
     const { cancelRequested } = await readMigration(context.redis, id);
-    if (cancelRequested || context.stopping.aborted) return;
+    if (cancelRequested || context.stopping.aborted) return true;
     const reason = `migration ${other.id} of the same container`;
     if (told === '') await goAlone(context, record);
     if (reason !== told) await wait(reason);
@@ -43,6 +44,7 @@ export async function untilAlone(context: ControllerContext, record: MigrationRe
     await pause();
   }
   if (gang !== null && told !== '') await joinGang(context.redis, gang, id);
+  return told !== '';
 }
 
 /** Before its preflight: as many are made ready from a node as may copy. */

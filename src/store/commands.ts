@@ -15,8 +15,9 @@ const blockMs = 10_000;
 const brokenMs = blockMs + 5000;
 const againMs = 200;
 
-export async function addCommand(redis: Redis, node: string, envelope: unknown): Promise<void> {
-  await redis.xadd(commandsKey(node), 'MAXLEN', '~', most, '*', field, JSON.stringify(envelope));
+/** @param envelope as JSON text */
+export async function addCommand(redis: Redis, node: string, envelope: string): Promise<void> {
+  await redis.xadd(commandsKey(node), 'MAXLEN', '~', most, '*', field, envelope);
 }
 
 /**

@@ -69,6 +69,23 @@ test('who waits is seen until he has his place, and not any more when his migrat
   t.deepEqual(await readTurns(redis), { waiting: [], held: [{ id: '1', stage: 'ahead', source: 'n1', target: '' }] });
 });
 
+test('several take their places in one look, each counted for the next; who waits is not passed', async (t) => {
+  const redis = await luaRedis();
+  for (const id of ['1', '2', '3', '4']) await redis.sadd(activeKey, id);
+  const limits = { out: 2, in: 1, link: 1, cluster: 3 };
+  const copy = (id: string, source: string, target: string) => ({ id, stage: 'copy', source, target }) as const;
+  const moves = [copy('1', 'n1', 'n2'), copy('2', 'n3', 'n2'), copy('3', 'n1', 'n3'), copy('4', 'n1', 'n4')];
+  t.deepEqual(await takeSlots(redis, moves, limits), new Set(['1', '3']));
+  await passSlot(redis, '1');
+  const late = { ...copy('2', 'n3', 'n5'), copySeconds: 0, restoreSeconds: 0, given: false, since: 1 };
+  await waitForSlots(redis, [late]);
+  t.deepEqual(await takeSlots(redis, [copy('4', 'n1', 'n4')], limits, true), new Set());
+  t.deepEqual(await takeSlots(redis, [copy('4', 'n1', 'n4')], limits), new Set(['4']));
+  await freeSlot(redis, '2');
+  await freeSlot(redis, '4');
+  t.deepEqual(await takeSlots(redis, [late], limits, true), new Set(['2']));
+});
+
 const gang = { group: 'e1', job: 42 };
 
 async function gangOf(...members: string[]): Promise<Redis> {

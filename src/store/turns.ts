@@ -74,15 +74,17 @@ export async function stopWaiting(redis: Redis, id: string): Promise<void> {
 
 /**
  * Takes places where there is room, by one look at all of them; who comes first has the choice.
+ * @param unlessWaiting none, where somebody waits already: these moves do not, and would pass him
  * @returns ids of those that have theirs.
  */
 export async function takeSlots(
   redis: Redis,
   moves: readonly Pick<WaitingMove, 'id' | 'stage' | 'source' | 'target'>[],
   limits: Limits,
+  unlessWaiting = false,
 ): Promise<Set<string>> {
   if (moves.length === 0) return new Set();
-  const most = [limits.out, limits.in, limits.link, limits.cluster];
+  const most = [limits.out, limits.in, limits.link, limits.cluster, unlessWaiting ? 1 : 0];
   const wanted = moves.flatMap(({ id, stage, source, target }) => [
     id,
     stage,
@@ -90,7 +92,7 @@ export async function takeSlots(
     target === '' ? nowhere : target,
   ]);
   const taken = String(await script(redis, 'takeSlots', slots, activeKey, turns, ...most, ...wanted));
-  return new Set(taken.split(' '));
+  return new Set(taken === '' ? [] : taken.split(' '));
 }
 
 /** Its memory has left the source. */

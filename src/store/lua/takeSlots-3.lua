@@ -4,9 +4,11 @@
   KEYS[2] set of the migrations that are under way; what others held is void
   KEYS[3] hash of those that wait: who gets a place is taken out
   ARGV[1..4] most moves: out of a node, into a node, on a link, in all. Of those ahead the first and the last count.
-  ARGV[5..] for each move: migration id, stage (ahead or copy), source node, target node or '-'
+  ARGV[5] '1': nothing is given where somebody waits already
+  ARGV[6..] for each move: migration id, stage (ahead or copy), source node, target node or '-'
   Output: ids of those that got a place, with spaces between
 ]]
+if ARGV[5] == '1' and redis.call('HLEN', KEYS[3]) > 0 then return '' end
 local used = {}
 local function count(key) return used[key] or 0 end
 local function add(stage, source, target, by)
@@ -33,7 +35,7 @@ end
 
 local out, into, link, cluster = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local taken = {}
-for i = 5, #ARGV, 4 do
+for i = 6, #ARGV, 4 do
   local id, stage, source, target = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local own = held[id]
   if own then add(own[1], own[2], own[3], -1) end
