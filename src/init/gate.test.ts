@@ -117,7 +117,8 @@ for (const build of builds) {
     const received = BigInt((await ends.ask('receive')).replace('received ', ''));
     t.like(ended, { code: 0, stdout: '', stderr: '' });
     const stallMs = Number(received - released) / 1e6;
-    t.true(stallMs < 400, `${stallMs}`);
+    // By itself it would come 1.1 s after the release.
+    t.true(stallMs < 800, `${stallMs}`);
   });
 
   test(`${build}: usage of the gate`, async (t) => {
