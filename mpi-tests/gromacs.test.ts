@@ -23,7 +23,7 @@ test('GROMACS water: every energy and every frame the same to the last bit with 
   t.true(results.finished, moved.all);
 
   const unmoved = await startWater(cluster(), { nodes: 3 }, results.lastStep);
-  t.like(await unmoved.untilEnded(), { state: 'COMPLETED', exitCode: 0 }, unmoved.all);
+  t.like(await unmoved.untilEnded(300_000), { state: 'COMPLETED', exitCode: 0 }, unmoved.all);
   const expected = waterResults(cluster(), unmoved.id);
   t.is(expected.lastStep, results.lastStep);
   t.true(expected.trajectory.length > 100_000);
