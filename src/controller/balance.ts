@@ -2,7 +2,7 @@ import { RankshiftError } from '../errors.ts';
 import { balance, type Decision } from '../migration/balance.ts';
 import type { DecisionRecord } from '../migration/decision.ts';
 import { addDecisions } from '../store/decisions.ts';
-import { dropLease, renewLease } from '../store/leases.ts';
+import { HeldLease } from '../store/leases.ts';
 import { type BalanceMemory, balanceInput, balancerName } from './balance-input.ts';
 import type { ControllerContext } from './context.ts';
 import { RecentMoves } from './recent-moves.ts';
@@ -10,8 +10,8 @@ import { submitMigration } from './requests.ts';
 import { SlurmLately } from './slurm-lately.ts';
 
 const lookMs = 5000;
-/** One balancer at a time: a look takes less. */
-const leaseMs = 60_000;
+/** One balancer at a time. */
+const leaseMs = 10_000;
 /** What stays as it was is kept again only after so long. */
 const repeatMs = 60_000;
 
@@ -58,19 +58,20 @@ export async function balanceOnce(context: ControllerContext, options: LookOptio
 }
 
 async function lookNow(context: ControllerContext, { dryRun, hold }: LookOptions): Promise<DecisionRecord[]> {
-  const { redis, instance } = context;
-  if (!(await renewLease(redis, 'balance', instance, leaseMs))) {
+  const { redis } = context;
+  const lease = await HeldLease.take(redis, 'balance', leaseMs);
+  if (lease === null) {
     throw new RankshiftError('E_BUSY', 'another controller looks just now', { action: 'Try again in a few seconds.' });
   }
   try {
     const input = await balanceInput(context, memoryOf(context), hold);
     if (input === null) return [];
     const records: DecisionRecord[] = [];
-    for (const decision of balance(input)) records.push(await carryOut(context, decision, dryRun));
+    for (const decision of balance(input)) records.push(await carryOut(context, lease, decision, dryRun));
     await addDecisions(redis, records.filter(isNews));
     return records;
   } finally {
-    await dropLease(redis, 'balance', instance);
+    await lease.drop();
   }
 }
 
@@ -79,7 +80,12 @@ function memoryOf({ config }: ControllerContext): BalanceMemory {
   return memory;
 }
 
-async function carryOut(context: ControllerContext, decision: Decision, dryRun: boolean): Promise<DecisionRecord> {
+async function carryOut(
+  context: ControllerContext,
+  lease: HeldLease,
+  decision: Decision,
+  dryRun: boolean,
+): Promise<DecisionRecord> {
   const { container, to } = decision;
   const record = {
     ...decision,
@@ -88,6 +94,7 @@ async function carryOut(context: ControllerContext, decision: Decision, dryRun: 
     migration: null,
   };
   if (decision.act === 'stay' || to === null || dryRun) return record;
+  await lease.confirm();
   const caller = { uid: 0, name: balancerName, admin: true };
   try {
     const { id } = await submitMigration(context, caller, { container, to });

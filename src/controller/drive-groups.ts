@@ -1,10 +1,10 @@
 import { RankshiftError } from '../errors.ts';
 import type { ContainerRecord } from '../migration/container.ts';
 import type { GroupMember, GroupRecord } from '../migration/group.ts';
-import { isSettled, stepGroup, summaryOf } from '../migration/group-step.ts';
+import { afterLook, isSettled, stepGroup, summaryOf } from '../migration/group-step.ts';
 import { listContainers, readContainers } from '../store/containers.ts';
-import { changeGroup, listActiveGroups } from '../store/groups.ts';
-import { dropLease, renewLease } from '../store/leases.ts';
+import { changeGroup, listActiveGroups, readGroup } from '../store/groups.ts';
+import { HeldLease } from '../store/leases.ts';
 import { forgetLeft, noteLeft } from '../store/left.ts';
 import { listActiveMigrations, readMigrations } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
@@ -14,7 +14,6 @@ import { cancelMigration, queueMigration } from './requests.ts';
 
 const lookMs = 300;
 const leaseMs = 3000;
-const renewMs = 1000;
 
 /** Drives all groups that go on: one controller each, and whoever takes over comes to the same from the records. */
 export function driveGroups(context: ControllerContext): void {
@@ -38,18 +37,17 @@ async function look(context: ControllerContext): Promise<void> {
   await Promise.all(groups.map((group) => lookAt(context, group)));
 }
 
-async function lookAt(context: ControllerContext, group: GroupRecord): Promise<void> {
-  const name = `group-${group.id}`;
-  const renew = () => renewLease(context.redis, name, context.instance, leaseMs);
-  if (!(await renew())) return;
-  const timer = setInterval(() => void renew().catch(() => undefined), renewMs);
+async function lookAt(context: ControllerContext, { id }: GroupRecord): Promise<void> {
+  const lease = await HeldLease.take(context.redis, `group-${id}`, leaseMs);
+  if (lease === null) return;
   try {
-    await advance(context, group);
+    // As it is now that nobody else drives it.
+    const group = await readGroup(context.redis, id);
+    if (group.state === 'active') await advance(context, lease, group);
   } catch (error) {
-    context.log.warn({ group: group.id, error: (error as Error).message }, 'a group was not driven; it is tried again');
+    context.log.warn({ group: id, error: (error as Error).message }, 'a group was not driven; it is tried again');
   } finally {
-    clearInterval(timer);
-    await dropLease(context.redis, name, context.instance);
+    await lease.drop();
   }
 }
 
@@ -89,7 +87,7 @@ async function factsOf({ redis }: ControllerContext, group: GroupRecord, all: bo
 }
 
 /** One look: what the records say is written into the group, moves are begun or called off. */
-async function advance(context: ControllerContext, before: GroupRecord): Promise<void> {
+async function advance(context: ControllerContext, lease: HeldLease, before: GroupRecord): Promise<void> {
   const { redis, log } = context;
   let facts = await factsOf(context, before, allLooks.due(before.id));
   let step = stepGroup(before, facts);
@@ -99,12 +97,13 @@ async function advance(context: ControllerContext, before: GroupRecord): Promise
     step = stepGroup(before, facts);
   }
   for (const id of step.cancel) {
+    await lease.confirm();
     await cancelMigration(context, { uid: 0, name: 'root', admin: true }, id).catch((error: unknown) => {
       // Too late, which its record says next time.
       if (RankshiftError.from(error).code !== 'E_REFUSED') throw error;
     });
   }
-  const begun = await begin(context, before, step.members, step.start, facts.containers);
+  const begun = await begin(context, lease, before, step.members, step.start, facts.containers);
   const moved = new Set(before.members.flatMap(({ container, state }) => (state === 'moved' ? container : [])));
   const news = begun.filter(({ container }) => !moved.has(container));
   await Promise.all(
@@ -113,12 +112,12 @@ async function advance(context: ControllerContext, before: GroupRecord): Promise
   const ended = step.state !== 'active' && begun.every((member, index) => member.state === step.members[index]?.state);
   const changed = ended || JSON.stringify(begun) !== JSON.stringify(before.members);
   if (!changed) return;
-  const now = await changeGroup(redis, before.id, (group) => ({
-    ...group,
-    members: begun,
-    // Somebody may have called it off since.
-    ...(ended && group.cancelRequested === before.cancelRequested ? { state: step.state, endedAt: Date.now() } : {}),
-  }));
+  const now = await changeGroup(redis, before.id, (group) => {
+    const written = afterLook(before, group, begun, ended ? step.state : 'active', Date.now());
+    if (written === null)
+      throw new RankshiftError('E_STALE', `${before.id} was driven by another controller meanwhile`);
+    return written;
+  });
   if (now.state === 'active') return;
   allLooks.next.delete(now.id);
   log.info({ group: now.id, state: now.state }, `${now.kind} ${now.id}: ${summaryOf(begun)}`);
@@ -127,6 +126,7 @@ async function advance(context: ControllerContext, before: GroupRecord): Promise
 /** Starts the moves of those that want one; what has no target any more is looked at again. */
 async function begin(
   context: ControllerContext,
+  lease: HeldLease,
   group: GroupRecord,
   members: readonly GroupMember[],
   start: readonly string[],
@@ -145,6 +145,7 @@ async function begin(
         return next;
       const request = { container: member.container, to: next.to, group: group.id };
       const terms = await termsOfMove(context, container.job, request);
+      await lease.confirm();
       const { id } = await queueMigration(context, group.requestedBy, container, request, terms);
       return { ...next, state: 'moving' as const, migration: id, tries: member.tries + 1, reasons: [] };
     }),

@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { RankshiftError } from '../errors.ts';
 import type { GroupKind, GroupMember, GroupOrigin, GroupRecord } from '../migration/group.ts';
 import { expandHostlist, foldHostlist } from '../slurm/hostlist.ts';
 import { listContainers } from '../store/containers.ts';
 import { changeGroup, createGroup, listActiveGroups } from '../store/groups.ts';
-import { dropLease, renewLease } from '../store/leases.ts';
+import { HeldLease } from '../store/leases.ts';
 import { listLeft } from '../store/left.ts';
 import type { Caller } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
@@ -109,10 +108,11 @@ export async function startGroup(
       action: 'Remove the named causes, then ask again; nothing was changed.',
     });
   }
-  return exclusively(context, async () => {
+  return exclusively(context, async (held) => {
     const faster = (await goingOn(context, wish)).find((group) => group.nodes.some((node) => nodes.includes(node)));
     if (faster !== undefined) return { groups: [...groups, { group: faster, joined: true }], notes };
     const { uid, name } = requestedBy;
+    await held.confirm();
     const group = await createGroup(context.redis, { ...wish, askedAt, nodes, requestedBy: { uid, name }, members });
     context.log.info({ group: group.id, nodes, reason: wish.reason, origin: wish.origin }, `${wish.kind} ${group.id}`);
     return { groups: [...groups, { group, joined: false }], notes };
@@ -193,16 +193,19 @@ const leaseMs = 5000;
 const pollMs = 20;
 
 /** Two requests for one node at the same time must not make two groups. */
-async function exclusively<T>({ redis }: ControllerContext, act: () => Promise<T>): Promise<T> {
-  const holder = randomUUID();
+async function exclusively<T>({ redis }: ControllerContext, act: (held: HeldLease) => Promise<T>): Promise<T> {
   const deadline = Date.now() + 2 * leaseMs;
-  while (!(await renewLease(redis, lease, holder, leaseMs))) {
-    if (Date.now() > deadline) throw new RankshiftError('E_BUSY', 'other evacuations are being requested');
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
-  try {
-    return await act();
-  } finally {
-    await dropLease(redis, lease, holder);
+  for (;;) {
+    const held = await HeldLease.take(redis, lease, leaseMs);
+    if (held === null) {
+      if (Date.now() > deadline) throw new RankshiftError('E_BUSY', 'other evacuations are being requested');
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+      continue;
+    }
+    try {
+      return await act(held);
+    } finally {
+      await held.drop();
+    }
   }
 }

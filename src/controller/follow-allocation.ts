@@ -16,6 +16,7 @@ import { holdsNodes, type JobFacts, jobFacts } from '../slurm/facts.ts';
 import { cancelShadows, type ListedShadow, limitShadow, listShadows } from '../slurm/shadow.ts';
 import { readAllocation, removeAllocation, writeAllocation } from '../store/allocations.ts';
 import { listContainers } from '../store/containers.ts';
+import type { HeldLease } from '../store/leases.ts';
 import { listActiveMigrations } from '../store/migrations.ts';
 import { readRun } from '../store/runs.ts';
 import { withAllocationOf } from './allocation-lock.ts';
@@ -35,7 +36,7 @@ const againMs = 2000;
  * @throws RankshiftError E_SLURM where Slurm does not answer.
  */
 export async function settleAllocation(context: ControllerContext, job: number): Promise<string[]> {
-  return await withAllocationOf(context, job, async () => {
+  return await withAllocationOf(context, job, async (lease) => {
     const { config, redis, log } = context;
     const [facts, listed] = await Promise.all([factsOrNull(context, job), listShadows(config)]);
     const record = await readAllocation(redis, job);
@@ -48,6 +49,7 @@ export async function settleAllocation(context: ControllerContext, job: number):
     const lost = ownShadows(listed, record, job).filter(({ migration }) => !moves.some(({ id }) => id === migration));
     if (lost.length > 0) {
       log.warn({ job, shadows: lost }, 'shadows that no record knows are cancelled');
+      await lease.confirm();
       await cancelShadows(
         config,
         lost.map(({ slurmJob }) => slurmJob),
@@ -56,18 +58,19 @@ export async function settleAllocation(context: ControllerContext, job: number):
     if (record === null) return [];
     const over = facts === null || !(facts.state === 'running' || facts.state === 'suspended');
     if (facts === null || (over && run === null) || facts.restarts !== record.restarts || !holdsNodes(facts)) {
+      await lease.confirm();
       await cancelShadows(
         config,
         record.shadows.map(({ slurmJob }) => slurmJob),
       );
-      await removeAllocation(redis, job);
+      await removeAllocation(lease, job);
       log.info({ job, shadows: record.shadows }, 'the job is over: nothing is held for it any more');
       return [];
     }
     // The end of its run is under way: what is held is still needed, and nothing more is.
     if (over) return [];
     const containers = all.filter((container) => container.job === job && container.state !== 'ended');
-    return await align(context, facts, record, { containers, moves, listed });
+    return await align(context, lease, facts, record, { containers, moves, listed });
   });
 }
 
@@ -79,11 +82,12 @@ interface Found {
 
 async function align(
   context: ControllerContext,
+  lease: HeldLease,
   facts: JobFacts,
   record: AllocationRecord,
   { containers, moves, listed }: Found,
 ): Promise<string[]> {
-  const { config, redis, log } = context;
+  const { config, log } = context;
   const alive = new Set(listed.map(({ slurmJob }) => slurmJob));
   const places = { ...record.places, ...Object.fromEntries(containers.map(({ id, owner }) => [id, owner])) };
   // Between two runs of a job its containers are where they were: the next run starts there.
@@ -108,28 +112,32 @@ async function align(
     if (places[container] !== node) continue;
     const coming = { container, node, job: facts.job, migration: '0' };
     try {
-      next = await holdNode(context, facts, next, coming, { deadline: Date.now() + againMs });
+      next = await holdNode(context, lease, facts, next, coming, { deadline: Date.now() + againMs });
     } catch (error) {
+      if (RankshiftError.from(error).code === 'E_STALE') throw error;
       log.warn({ job: facts.job, container, node, error: (error as Error).message }, 'a node is not held');
     }
   }
-  await writeAllocation(redis, next);
+  await writeAllocation(lease, next);
   await cancelShadows(
     config,
     decision.cancel.map(({ slurmJob }) => slurmJob),
   );
   const nodes = facts.nodes.filter((node) => !decision.release.includes(node));
   if (decision.release.length > 0) {
+    await lease.confirm();
     await shrinkJob(config, facts.job, nodes);
     log.info({ job: facts.job, released: decision.release }, 'nodes left the job');
   }
+  await lease.confirm();
   await followLimit(context, facts, next, listed);
   next = await confineMoved(context, facts, next, containers);
-  await writeAllocation(redis, next);
+  await writeAllocation(lease, next);
   const comment = allocationComment(places, { nodes, shadows: next.shadows, stay: decision.stay });
   if (comment !== record.comment || !facts.adminComment.includes(comment)) {
+    await lease.confirm();
     await setAdminComment(config, facts.job, withComment(facts.adminComment, comment));
-    await writeAllocation(redis, { ...next, comment });
+    await writeAllocation(lease, { ...next, comment });
   }
   return notes(nodes, next, decision.stay);
 }

@@ -6,6 +6,7 @@ import { mergeInto } from '../slurm/allocation.ts';
 import { type JobFacts, jobFacts } from '../slurm/facts.ts';
 import { askShadow, cancelShadows, type ShadowRequest } from '../slurm/shadow.ts';
 import { readAllocation, writeAllocation } from '../store/allocations.ts';
+import type { HeldLease } from '../store/leases.ts';
 import { readRun } from '../store/runs.ts';
 import { withAllocationOf } from './allocation-lock.ts';
 import type { ControllerContext } from './context.ts';
@@ -30,16 +31,16 @@ export async function holdTarget(
   coming: Coming,
   { source, signal }: { source: string; signal: AbortSignal },
 ): Promise<void> {
-  const { config, redis } = context;
+  const { config } = context;
   if (config.allocationFollow === 'none') return;
   const deadline = Date.now() + config.allocationWaitMs;
-  await withAllocationOf(context, coming.job, async () => {
+  await withAllocationOf(context, coming.job, async (lease) => {
     const facts = await untilSlurmAnswers(deadline, () => jobFacts(config, coming.job));
     const record = await allocationOf(context, facts);
     const touched = [...new Set([...record.touched, source, coming.node])];
-    await writeAllocation(redis, { ...record, touched });
+    await writeAllocation(lease, { ...record, touched });
     if (!facts.nodes.includes(coming.node)) {
-      await holdNode(context, facts, { ...record, touched }, coming, { deadline, signal });
+      await holdNode(context, lease, facts, { ...record, touched }, coming, { deadline, signal });
     }
   });
 }
@@ -62,17 +63,18 @@ async function untilSlurmAnswers<T>(deadline: number, ask: () => Promise<T>): Pr
  */
 export async function holdNode(
   context: ControllerContext,
+  lease: HeldLease,
   facts: JobFacts,
   record: AllocationRecord,
   coming: Coming,
   { deadline, signal }: { deadline: number; signal?: AbortSignal },
 ): Promise<AllocationRecord> {
-  const { config, redis, log } = context;
+  const { config, log } = context;
   const { container, node } = coming;
   const share = shareOf(record, container);
   const write = async (shadows: AllocationRecord['shadows']) => {
     const next = { ...record, shadows };
-    await writeAllocation(redis, next);
+    await writeAllocation(lease, next);
     return next;
   };
   const there = record.shadows.find(
@@ -84,6 +86,7 @@ export async function holdNode(
   }
   const request = shadowRequest(facts, coming, share);
   const merge = config.allocationFollow === 'merge';
+  await lease.confirm();
   const slurmJob = await askShadow(
     config,
     { ...request, expands: merge },
@@ -93,14 +96,16 @@ export async function holdNode(
     },
   );
   log.info({ job: facts.job, container, node, slurmJob }, merge ? 'the node joins the job' : 'a shadow holds the node');
-  if (merge) {
-    await mergeInto(config, slurmJob).catch(async (error: unknown) => {
-      await cancelShadows(config, [slurmJob]);
-      throw error;
-    });
+  try {
+    await lease.confirm();
+    if (!merge) return await write([...record.shadows, { slurmJob, node, containers: [container] }]);
+    await mergeInto(config, slurmJob);
     return record;
+  } catch (error) {
+    // No record knows it.
+    await cancelShadows(config, [slurmJob]);
+    throw error;
   }
-  return await write([...record.shadows, { slurmJob, node, containers: [container] }]);
 }
 
 /** What is asked of Slurm for a container. */

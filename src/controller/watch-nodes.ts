@@ -11,7 +11,7 @@ import { slurmView } from '../slurm/view.ts';
 import { keyPrefix } from '../store/connection.ts';
 import { listContainers } from '../store/containers.ts';
 import { createGroup, listActiveGroups, readGroup } from '../store/groups.ts';
-import { dropLease, renewLease } from '../store/leases.ts';
+import { HeldLease } from '../store/leases.ts';
 import { listLeft, nodesLeft } from '../store/left.ts';
 import { listNodes } from '../store/nodes.ts';
 import type { ControllerContext } from './context.ts';
@@ -19,7 +19,7 @@ import { type GroupWish, startGroup } from './evacuate.ts';
 
 const key = `${keyPrefix}:node-watch`;
 const lease = 'node-watch';
-const leaseMs = patiently(60_000);
+const leaseMs = patiently(10_000);
 const service = { uid: 0, name: 'root' };
 
 /**
@@ -50,7 +50,17 @@ export function watchNodes(context: ControllerContext): (origin: GroupOrigin) =>
 }
 
 async function look(context: ControllerContext, origin: GroupOrigin): Promise<void> {
-  const { redis, config, instance } = context;
+  const held = await HeldLease.take(context.redis, lease, leaseMs);
+  if (held === null) return;
+  try {
+    await lookWith(context, held, origin);
+  } finally {
+    await held.drop();
+  }
+}
+
+async function lookWith(context: ControllerContext, held: HeldLease, origin: GroupOrigin): Promise<void> {
+  const { redis, config } = context;
   const containers = (await listContainers(redis)).filter(({ state }) => state !== 'ended');
   const remembered = await redis.hgetall(key);
   // Nodes that nothing is on and nothing left are nobody's business: Slurm is not asked.
@@ -64,35 +74,32 @@ async function look(context: ControllerContext, origin: GroupOrigin): Promise<vo
       );
   }
   const names = new Set([...containers.map(({ owner }) => owner), ...away.keys(), ...Object.keys(remembered)]);
-  if (names.size === 0 || !(await renewLease(redis, lease, instance, leaseMs))) return;
-  try {
-    const [nodes, agents, groups] = await Promise.all([slurmView(config), listNodes(redis), listActiveGroups(redis)]);
-    const alive = new Set(agents.filter(({ heartbeat }) => heartbeat !== null).map(({ name }) => name));
-    for (const { name, state } of nodes) {
-      if (!names.has(name)) continue;
-      const before = parse(remembered[name]);
-      const ended = before?.group == null ? null : await readGroup(redis, before.group).catch(() => null);
-      const seen: NodeLook = {
-        states: state,
-        agentAlive: alive.has(name),
-        containers: containers.filter(({ owner }) => owner === name).length,
-        leftAt: away.get(name) ?? [],
-        busy: groups.some((group) => group.kind !== 'set' && group.nodes.includes(name)),
-        ended: ended?.state ?? null,
-      };
-      const { watch, action } = watchNode(before, seen, config, Date.now());
-      const idle = watch.phase === 'in service' && seen.containers === 0 && seen.leftAt.length === 0;
-      if (idle && Date.now() - (watch.actedAt ?? 0) > config.holdDownMs) {
-        await redis.hdel(key, name);
-        continue;
-      }
-      // Before it is done: whoever dies in between leaves it for the next look, after the hold-down.
-      await redis.hset(key, name, JSON.stringify(watch));
-      const group = action === null ? null : await act(context, name, action, origin, state);
-      if (group !== null) await redis.hset(key, name, JSON.stringify({ ...watch, group }));
+  if (names.size === 0) return;
+  const [nodes, agents, groups] = await Promise.all([slurmView(config), listNodes(redis), listActiveGroups(redis)]);
+  const alive = new Set(agents.filter(({ heartbeat }) => heartbeat !== null).map(({ name }) => name));
+  for (const { name, state } of nodes) {
+    if (!names.has(name)) continue;
+    const before = parse(remembered[name]);
+    const ended = before?.group == null ? null : await readGroup(redis, before.group).catch(() => null);
+    const seen: NodeLook = {
+      states: state,
+      agentAlive: alive.has(name),
+      containers: containers.filter(({ owner }) => owner === name).length,
+      leftAt: away.get(name) ?? [],
+      busy: groups.some((group) => group.kind !== 'set' && group.nodes.includes(name)),
+      ended: ended?.state ?? null,
+    };
+    const { watch, action } = watchNode(before, seen, config, Date.now());
+    const idle = watch.phase === 'in service' && seen.containers === 0 && seen.leftAt.length === 0;
+    if (idle && Date.now() - (watch.actedAt ?? 0) > config.holdDownMs) {
+      await redis.hdel(key, name);
+      continue;
     }
-  } finally {
-    await dropLease(redis, lease, instance);
+    await held.confirm();
+    // Before it is done: whoever dies in between leaves it for the next look, after the hold-down.
+    await redis.hset(key, name, JSON.stringify(watch));
+    const group = action === null ? null : await act(context, name, action, origin, state);
+    if (group !== null) await redis.hset(key, name, JSON.stringify({ ...watch, group }));
   }
 }
 

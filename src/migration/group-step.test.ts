@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { ContainerRecord } from './container.ts';
 import { type GroupRecord, groupRecordSchema } from './group.ts';
-import { stepGroup, summaryOf } from './group-step.ts';
+import { afterLook, stepGroup, summaryOf } from './group-step.ts';
 import { newMigration } from './machine.ts';
 import type { MigrationRecord, MigrationState } from './record.ts';
 
@@ -227,4 +227,20 @@ test('a set is the moves that it was made of: none is begun anew, and each says 
   );
   t.deepEqual(all[1]?.reasons, [{ code: 'E_LINK', message: 'the link broke' }]);
   t.deepEqual(step, { start: [], cancel: [], state: 'active' });
+});
+
+test('a look that another has overtaken writes nothing; one that was called off meanwhile does not end by it', (t) => {
+  const before = group({ members: [{ container: '1.0', job: 1, from: 'n2', to: 'n3', migration: null }] as never });
+  const members = before.members.map((member) => ({ ...member, state: 'moving' as const, migration: '7' }));
+  t.deepEqual(afterLook(before, before, members, 'completed', 5), {
+    ...before,
+    members,
+    state: 'completed',
+    endedAt: 5,
+  });
+  const off = { ...before, cancelRequested: true };
+  t.deepEqual(afterLook(before, off, members, 'completed', 5), { ...off, members });
+  const overtaken = { ...before, members: members.map((member) => ({ ...member, migration: '6' })) };
+  t.is(afterLook(before, overtaken, members, 'active', 5), null);
+  t.is(afterLook(before, { ...before, state: 'cancelled' }, members, 'active', 5), null);
 });

@@ -172,6 +172,24 @@ function stateOf(group: GroupRecord, members: readonly GroupMember[]): GroupStat
     : 'completed';
 }
 
+/**
+ * What a look writes into its group: its members, and its end, unless somebody has called it off since. Null where another
+ * has looked meanwhile: then that look counts, and this one is thrown away.
+ * @param before the group as it was looked at
+ * @param now as it is when it is written
+ */
+export function afterLook(
+  before: GroupRecord,
+  now: GroupRecord,
+  members: GroupMember[],
+  state: GroupState,
+  at: number,
+): GroupRecord | null {
+  if (now.state !== 'active' || JSON.stringify(now.members) !== JSON.stringify(before.members)) return null;
+  const ends = state !== 'active' && now.cancelRequested === before.cancelRequested;
+  return { ...now, members, ...(ends ? { state, endedAt: at } : {}) };
+}
+
 /** Counts of a group's members, for people: `3 of 4 moved, 1 stays`. */
 export function summaryOf(members: readonly GroupMember[]): string {
   const count = (state: GroupMember['state']) => members.filter((member) => member.state === state).length;

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { type AllocationRecord, allocationRecordSchema } from '../migration/allocation.ts';
 import { keyPrefix } from './connection.ts';
+import type { HeldLease } from './leases.ts';
 
 const all = `${keyPrefix}:allocations`;
 
@@ -10,12 +11,14 @@ export async function readAllocation(redis: Redis, job: number): Promise<Allocat
   return text === null ? null : allocationRecordSchema.parse(JSON.parse(text));
 }
 
-export async function writeAllocation(redis: Redis, record: AllocationRecord): Promise<void> {
-  await redis.hset(all, String(record.job), JSON.stringify(record));
+/** @throws RankshiftError E_STALE where the lease is lost: then nothing was written. */
+export async function writeAllocation(lease: HeldLease, record: AllocationRecord): Promise<void> {
+  await lease.write(all, String(record.job), JSON.stringify(record));
 }
 
-export async function removeAllocation(redis: Redis, job: number): Promise<void> {
-  await redis.hdel(all, String(job));
+/** @throws RankshiftError E_STALE where the lease is lost. */
+export async function removeAllocation(lease: HeldLease, job: number): Promise<void> {
+  await lease.write(all, String(job), null);
 }
 
 /** Jobs that have such a record. */

@@ -5,11 +5,33 @@ import { LuaFactory } from 'wasmoon';
 const prelude = `
 local keys = {}
 local function of(key) keys[key] = keys[key] or {}; return keys[key] end
+local texts, ends, clock = {}, {}, 0
+local function text(key)
+  if ends[key] and ends[key] <= clock then texts[key], ends[key] = nil, nil end
+  return texts[key]
+end
+function pass(ms) clock = clock + ms end
 local commands = {
   HSET = function(key, ...)
     local rest = { ... }
     for i = 1, #rest, 2 do of(key)[rest[i]] = rest[i + 1] end
     return #rest / 2
+  end,
+  GET = function(key) return text(key) or false end,
+  SET = function(key, value, _, ms) texts[key] = value; ends[key] = ms and clock + ms; return 1 end,
+  DEL = function(key) local was = text(key); texts[key], ends[key], keys[key] = nil, nil, nil; return was and 1 or 0 end,
+  PEXPIRE = function(key, ms) if not text(key) then return 0 end; ends[key] = clock + ms; return 1 end,
+  TIME = function() return { tostring(clock // 1000), tostring(clock % 1000 * 1000) } end,
+  ZADD = function(key, score, member) of(key)[member] = tonumber(score); return 1 end,
+  ZREM = function(key, member) of(key)[member] = nil; return 1 end,
+  ZCOUNT = function(key, min)
+    local n, least = 0, tonumber(string.sub(min, 2))
+    for _, score in pairs(of(key)) do if score > least then n = n + 1 end end
+    return n
+  end,
+  ZREMRANGEBYSCORE = function(key, _, most)
+    for member, score in pairs(of(key)) do if score <= tonumber(most) then of(key)[member] = nil end end
+    return 1
   end,
   HGET = function(key, field) return of(key)[field] or false end,
   HDEL = function(key, field) of(key)[field] = nil; return 1 end,
@@ -42,8 +64,11 @@ end
 
 const factory = new LuaFactory();
 
-/** A Redis of its own for a test of Lua scripts: hashes and sets, nothing that blocks or ends by itself. */
-export async function luaRedis(): Promise<Redis> {
+/**
+ * A Redis of its own for a test of Lua scripts: hashes and sets, nothing that blocks; what has a lifetime ends when the
+ * test lets time pass.
+ */
+export async function luaRedis(): Promise<Redis & { pass: (ms: number) => void }> {
   const lua = await factory.createEngine();
   await lua.doString(prelude);
   const of = (name: string): ((...args: unknown[]) => unknown) => lua.global.get(name);
@@ -58,6 +83,9 @@ export async function luaRedis(): Promise<Redis> {
   const client = {
     evalsha: () => Promise.reject(new Error('NOSCRIPT')),
     eval: async (text: string, count: number, ...args: string[]) => run(text, count, ...args),
+    pass: (ms: number) => void of('pass')(ms),
+    get: (key: string) => call('GET', key).then((text) => (typeof text === 'string' ? text : null)),
+    zrem: (...args: string[]) => call('ZREM', ...args),
     hset: (...args: string[]) => call('HSET', ...args),
     hdel: (...args: string[]) => call('HDEL', ...args),
     sadd: (...args: string[]) => call('SADD', ...args),
@@ -85,5 +113,5 @@ export async function luaRedis(): Promise<Redis> {
       });
     },
   };
-  return client as unknown as Redis;
+  return client as unknown as Redis & { pass: (ms: number) => void };
 }
