@@ -8,6 +8,7 @@ import { HeldLease } from '../store/leases.ts';
 import { forgetLeft, noteLeft } from '../store/left.ts';
 import { listActiveMigrations, readMigrations } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
+import { returners } from './evacuate.ts';
 import { planGroup } from './plan-group.ts';
 import { termsOfMove } from './policy.ts';
 import { cancelMigration, queueMigration } from './requests.ts';
@@ -143,6 +144,8 @@ async function begin(
       const container = containers.get(member.container);
       if (!wanting.has(member.container) || container === undefined || next.to === null || next.state === 'stays')
         return next;
+      // Slurm was silent just now.
+      if (next.notBefore > Date.now()) return next;
       const request = { container: member.container, to: next.to, group: group.id };
       const terms = await termsOfMove(context, container.job, request);
       await lease.confirm();
@@ -163,17 +166,26 @@ async function placeAnew(
   if (wanted.length === 0) return [];
   const containers = new Map((await listContainers(context.redis)).map((container) => [container.id, container]));
   const byId = new Map(wanted.map((member) => [member.container, member]));
+  const leaving = group.kind === 'return' ? await returners(context, group.nodes) : [];
+  const back = new Map(leaving.map(({ container, only }) => [container.id, only]));
   const leavers = wanted.flatMap(({ container: id, to }) => {
     const container = containers.get(id);
     if (container === undefined) return [];
-    return { container, only: group.kind === 'return' && to !== null ? [to] : group.targets };
+    if (group.kind === 'evacuation') return { container, only: group.targets };
+    return { container, only: to === null ? (back.get(id) ?? group.nodes) : [to] };
   });
   const placed = await planGroup(context, leavers, new Set(group.kind === 'return' ? [] : group.nodes));
   return placed.flatMap((placement) => {
     const member = byId.get(placement.container);
     if (member === undefined) return [];
-    const { state, reasons } = placement;
-    return { ...member, to: placement.to ?? member.to, state, reasons: reasons.length > 0 ? reasons : member.reasons };
+    const { state, notBefore, reasons } = placement;
+    return {
+      ...member,
+      to: placement.to ?? member.to,
+      state,
+      notBefore,
+      reasons: reasons.length > 0 ? reasons : member.reasons,
+    };
   });
 }
 

@@ -26,6 +26,7 @@ import { settle, settleTarget } from './settle.ts';
 import { switchOrder } from './switch-order.ts';
 import { turnTaker } from './turn-taker.ts';
 import { untilShellsEnd } from './until-shells-end.ts';
+import { untilStatesKnown } from './until-states-known.ts';
 import { untilAlone, untilCopying, untilMadeReady } from './until-turn.ts';
 import { settleSoon } from './watch-allocations.ts';
 import { whileWanted } from './while-wanted.ts';
@@ -108,6 +109,11 @@ async function begin(context: ControllerContext, start: MigrationRecord, apply: 
   let looked = await preflight(context, start.request, locked);
   if (looked.inspection?.shells.some(({ onMove }) => onMove === 'wait') === true) {
     await untilShellsEnd(context, start, waiting(apply));
+    if (await cancelled(context, id, apply)) return;
+    looked = await preflight(context, start.request);
+  }
+  if (looked.plan.reasons.some(({ code }) => code === 'slurm-silent')) {
+    await untilStatesKnown(context, start, waiting(apply));
     if (await cancelled(context, id, apply)) return;
     looked = await preflight(context, start.request);
   }

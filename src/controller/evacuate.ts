@@ -141,7 +141,7 @@ async function leaversOf({ redis }: ControllerContext, { nodes, targets }: Group
 }
 
 /** What left the nodes and still runs elsewhere. */
-async function returners({ redis }: ControllerContext, nodes: readonly string[]): Promise<Leaver[]> {
+export async function returners({ redis }: ControllerContext, nodes: readonly string[]): Promise<Leaver[]> {
   const all = await listContainers(redis);
   const byId = new Map(all.map((container) => [container.id, container]));
   const wanted = new Map<string, Leaver>();

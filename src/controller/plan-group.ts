@@ -1,8 +1,9 @@
 import { inspectResultSchema } from '../migration/commands.ts';
 import type { ContainerRecord } from '../migration/container.ts';
 import type { GroupMember } from '../migration/group.ts';
+import { joinsAs } from '../migration/group-member.ts';
 import { type Demand, place } from '../migration/placement.ts';
-import { memoryFactor, type NodeFacts, targetReasons } from '../migration/plan.ts';
+import { memoryFactor, type NodeFacts, stateIsKnown, targetReasons, unknownState } from '../migration/plan.ts';
 import { patiently } from '../patience.ts';
 import { runningJobs } from '../slurm/facts.ts';
 import { switchPaths } from '../slurm/topology.ts';
@@ -27,7 +28,7 @@ export async function planGroup(
   leavers: readonly Leaver[],
   avoid: ReadonlySet<string>,
 ): Promise<GroupMember[]> {
-  const [nodes, containers, runs, switches, inspected, held] = await Promise.all([
+  const [nodes, containers, runs, switches, inspected, answered] = await Promise.all([
     gatherNodes(context),
     listContainers(context.redis),
     listRuns(context.redis),
@@ -35,6 +36,8 @@ export async function planGroup(
     inspectAll(context, leavers),
     heldCpus(context),
   ]);
+  const held = answered ?? new Map<number, Map<string, number>>();
+  const named = new Set(leavers.flatMap(({ only }) => only));
   const forbidden = await forbiddenJobs(context, leavers);
   const ranks = new Map(runs.map(({ job, ranksPerContainer }) => [job, ranksPerContainer]));
   const alive = containers.filter(({ state }) => state !== 'ended');
@@ -63,7 +66,7 @@ export async function planGroup(
   const placed = place({
     nodes: nodes.map((node) => ({
       name: node.name,
-      barred: avoid.has(node.name) ? `${node.name} is being emptied` : barredBecause(node),
+      barred: avoid.has(node.name) ? `${node.name} is being emptied` : barredBecause(node, named),
       memoryFreeBytes: node.memoryAvailableBytes,
       // Slurm does not know of all containers that came to a node, nor do we of all its jobs.
       cpusFree: Math.min(
@@ -76,19 +79,18 @@ export async function planGroup(
     ...{ demands, present, held },
   });
   const byId = new Map(placed.map((placement) => [placement.container, placement]));
+  const slurmSilent = answered === null || !nodes.some(stateIsKnown);
   return leavers.map(({ container }, index) => {
     const { id, job, owner } = container;
-    const { to, reasons } = byId.get(id) ?? {
-      to: null,
-      reasons: forbidden.get(job) ?? whyNotAsked(container, inspected[index] ?? null),
-    };
-    const member = { container: id, job, from: owner, to, migration: null, tries: 0, notBefore: 0 };
-    return { ...member, state: to === null ? 'stays' : 'waiting', reasons };
+    const against = forbidden.get(job) ?? whyNotAsked(container, inspected[index] ?? null);
+    const found = { container: id, job, from: owner };
+    return joinsAs(found, byId.get(id) ?? null, against, { slurmSilent, now: Date.now() });
   });
 }
 
-/** What is against a node whatever it is to take. */
-function barredBecause(node: NodeFacts): string | null {
+/** What is against a node whatever it is to take. @param named nodes that somebody asked for */
+function barredBecause(node: NodeFacts, named: ReadonlySet<string>): string | null {
+  if (!stateIsKnown(node) && !named.has(node.name)) return unknownState(node.name);
   const nowhere = { ...node, name: '', cpuFlags: [] };
   const reasons = targetReasons(nowhere, node, 0);
   return reasons.length === 0 ? null : reasons.map(({ message }) => message).join(', ');
@@ -133,8 +135,12 @@ async function inspectOne(context: ControllerContext, { id, owner }: ContainerRe
   }
 }
 
-/** CPUs that jobs hold, by node; nothing where Slurm does not answer. */
-async function heldCpus({ config }: ControllerContext): Promise<Map<number, Map<string, number>>> {
-  const jobs = await runningJobs(config, { timeoutMs: 6000 }).catch(() => []);
+/** CPUs that jobs hold, by node; null where Slurm does not answer. */
+async function heldCpus({ config, log }: ControllerContext): Promise<Map<number, Map<string, number>> | null> {
+  const jobs = await runningJobs(config, { timeoutMs: 6000 }).catch((error: Error) => {
+    log.warn({ error: error.message }, 'Slurm did not say what its jobs hold');
+    return null;
+  });
+  if (jobs === null) return null;
   return new Map(jobs.map(({ job, cpusPerNode }) => [job, new Map(Object.entries(cpusPerNode))]));
 }

@@ -1,7 +1,7 @@
 import { RankshiftError } from '../errors.ts';
 import { type InspectResult, inspectResultSchema } from '../migration/commands.ts';
 import type { ContainerRecord } from '../migration/container.ts';
-import { chooseTarget, type NodeFacts, planMove } from '../migration/plan.ts';
+import { chooseTarget, type NodeFacts, planMove, stateIsKnown } from '../migration/plan.ts';
 import type { MigrationRequest, Plan } from '../migration/record.ts';
 import type { OpenShell } from '../migration/shell.ts';
 import { patiently } from '../patience.ts';
@@ -62,6 +62,7 @@ export async function preflight(
     sourceError: first instanceof Error ? first.message : null,
     target: probed?.name === source.name ? null : probed,
     requestedTarget: request.to ?? null,
+    slurmSilent: !nodes.some(stateIsKnown),
     link: measured?.link ?? null,
     costs: await readCostSamples(context.redis),
     strategy: request.strategy ?? 'auto',

@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { ContainerRecord } from './container.ts';
 import { type GroupRecord, groupRecordSchema } from './group.ts';
+import { joinsAs } from './group-member.ts';
 import { afterLook, stepGroup, summaryOf } from './group-step.ts';
 import { newMigration } from './machine.ts';
 import type { MigrationRecord, MigrationState } from './record.ts';
@@ -243,4 +244,27 @@ test('a look that another has overtaken writes nothing; one that was called off 
   const overtaken = { ...before, members: members.map((member) => ({ ...member, migration: '6' })) };
   t.is(afterLook(before, overtaken, members, 'active', 5), null);
   t.is(afterLook(before, { ...before, state: 'cancelled' }, members, 'active', 5), null);
+});
+
+test('a return that was placed while Slurm was silent is placed again later, and is over where somebody brought it back', (t) => {
+  const member = joinsAs({ container: '1.0', job: 1, from: 'n3' }, { to: null, reasons: [] }, [], {
+    slurmSilent: true,
+    now: 1000,
+  });
+  const back = group({ kind: 'return', members: [member] });
+  const at = (now: number, owner = 'n3') => stepGroup(back, facts([container('1.0', owner)], [], now));
+  t.deepEqual([at(2000).state, at(2000).start], ['active', []]);
+  t.deepEqual([at(6000).state, at(6000).start], ['active', ['1.0']]);
+  t.deepEqual([at(6000, 'n2').state, at(6000, 'n2').start], ['completed', []]);
+});
+
+test('a move refused because Slurm named no node is begun again however often that happens', (t) => {
+  const refused = { reasons: [{ code: 'slurm-silent', message: 'silent' }] } as unknown as MigrationRecord['plan'];
+  const member = { container: '1.0', job: 1, from: 'n2', to: 'n3', migration: '7', tries: 3 };
+  const before = group({ members: [member] as never });
+  const step = stepGroup(
+    before,
+    facts([container('1.0', 'n2')], [migration('7', '1.0', 'refused', { plan: refused })]),
+  );
+  t.like(step.members[0], { state: 'waiting', migration: null, notBefore: 6000 });
 });

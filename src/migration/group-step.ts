@@ -1,5 +1,6 @@
 import type { ContainerRecord } from './container.ts';
 import type { GroupMember, GroupRecord, GroupState } from './group.ts';
+import { silentMs } from './group-member.ts';
 import { isCancellable, isFinal } from './machine.ts';
 import type { MigrationRecord } from './record.ts';
 
@@ -23,8 +24,6 @@ export interface GroupStep {
 /** A container whose move failed for a reason that may pass is tried so often, each time after a longer pause. */
 const mostTries = 3;
 const pauseMs = 2000;
-/** Until Slurm is asked again where it gave no answer. */
-const silentMs = 5000;
 
 const settled = ['moved', 'stays', 'ended', 'cancelled', 'lost'];
 
@@ -106,7 +105,9 @@ function arrived(
   member: GroupMember,
   { owner }: ContainerRecord,
 ): boolean {
-  return group.kind === 'evacuation' ? !nodes.has(owner) : owner === member.to;
+  if (group.kind === 'evacuation') return !nodes.has(owner);
+  // A return without a target yet: its node was not looked at, since Slurm was silent.
+  return owner === member.to || (group.kind === 'return' && member.to === null && nodes.has(owner));
 }
 
 /** A set is the migrations that it was made of, with what each was asked for: nothing is begun anew for it. */
@@ -134,7 +135,7 @@ function afterMigration(group: GroupRecord, member: GroupMember, migration: Migr
   }
   if (group.cancelRequested) return { ...member, state: 'cancelled' };
   // A slurmctld that is away comes back: the group waits for it, and is called off by a person only.
-  if (group.kind !== 'set' && migration.error?.code === 'E_SLURM')
+  if (group.kind !== 'set' && waitsForSlurm(migration))
     return {
       ...member,
       state: 'waiting',
@@ -149,6 +150,14 @@ function afterMigration(group: GroupRecord, member: GroupMember, migration: Migr
   return { ...member, state: 'waiting', migration: null, notBefore, reasons };
 }
 
+/** Slurm gave no answer, or none by which a target could be chosen. */
+function waitsForSlurm({ state, error, plan }: MigrationRecord): boolean {
+  return (
+    error?.code === 'E_SLURM' ||
+    (state === 'refused' && plan?.reasons.some(({ code }) => code === 'slurm-silent') === true)
+  );
+}
+
 const passing = ['E_LINK', 'E_AGENT', 'E_TIMEOUT', 'E_TARGET_FULL', 'E_BUSY', 'E_SLURM', 'E_REDIS', 'E_STALE'];
 
 /** Whether another try, perhaps with another target, may succeed. */
@@ -158,7 +167,7 @@ function mayPass({ state, error, plan }: MigrationRecord): boolean {
   return (
     state === 'refused' &&
     reasons.length > 0 &&
-    reasons.every(({ code }) => /^(target-|source-agent|link$|no-target)/.test(code))
+    reasons.every(({ code }) => /^(target-|source-agent|link$|no-target|slurm-silent)/.test(code))
   );
 }
 

@@ -162,6 +162,21 @@ test('a target that is the source, down, unknown to Slurm or without agent is re
   t.deepEqual(codes({ ...input, target: node('n2', { agentAlive: false }) }), ['target-agent-down']);
 });
 
+test('a node whose state Slurm does not say is taken only by who names it, and is told so', (t) => {
+  const silent = node('n2', { slurmStates: ['unknown'] });
+  const rich = node('n3', { slurmStates: ['unknown'], memoryAvailableBytes: 64 * gib });
+  t.is(chooseTarget(node('n1'), [silent, rich], gib), null);
+  t.is(chooseTarget(node('n1'), [rich, node('n4', { containers: 3 })], gib)?.name, 'n4');
+  const named = planMove({ ...input, target: silent, requestedTarget: 'n2', slurmSilent: true });
+  t.deepEqual(named.reasons, []);
+  t.true(named.warnings.includes('Slurm does not say in what state n2 is: it may be drained'));
+  const chosen = planMove({ ...input, target: null, slurmSilent: true });
+  t.deepEqual(
+    chosen.reasons.map(({ code }) => code),
+    ['slurm-silent'],
+  );
+});
+
 test('the chosen target can always take the container, and is never the source', (t) => {
   const anyNode = fc
     .record({

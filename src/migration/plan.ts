@@ -62,6 +62,8 @@ export interface PlanInput {
   sourceError?: string | null;
   target: NodeFacts | null;
   requestedTarget: string | null;
+  /** No node's state in Slurm is known. */
+  slurmSilent?: boolean;
   link: LinkFacts | null;
   /** What earlier moves of this cluster cost, newest first. */
   costs: readonly CostSample[];
@@ -101,6 +103,7 @@ export function planMove(input: PlanInput): Plan {
   if (target !== null && target.kernel !== source.kernel) {
     warnings.push(`kernels differ: ${source.name} runs ${source.kernel}, ${target.name} runs ${target.kernel}`);
   }
+  if (target !== null && !stateIsKnown(target)) warnings.push(`${unknownState(target.name)}: it may be drained`);
   const { facts, wire } = overWire(input);
   const way = chooseAllowed(facts);
   reasons.push(...way.reasons);
@@ -175,10 +178,25 @@ function stateReasons(input: PlanInput): Reason[] {
   }
   if (requestedTarget === source.name) {
     reasons.push({ code: 'target-is-source', message: `${container.id} runs on ${source.name} already` });
+  } else if (target === null && input.slurmSilent === true) {
+    const message = 'Slurm does not say in what state its nodes are, so none of them is chosen';
+    reasons.push({ code: 'slurm-silent', message });
   } else if (target === null) {
     reasons.push({ code: 'no-target', message: `no other node can take ${container.id}` });
   }
   return reasons;
+}
+
+/**
+ * Whether Slurm has said in what state a node is. It has not where slurmctld was silent since the controller started, or is
+ * silent for longer than what it said last counts: such a node may be drained, and is a target only for who names it.
+ */
+export function stateIsKnown({ slurmStates }: Pick<NodeFacts, 'slurmStates'>): boolean {
+  return !slurmStates.includes('unknown');
+}
+
+export function unknownState(node: string): string {
+  return `Slurm does not say in what state ${node} is`;
 }
 
 /** Why a node cannot take a container of this size from this source; empty where it can. */
@@ -186,7 +204,9 @@ export function targetReasons(source: NodeFacts, target: NodeFacts, memoryBytes:
   const reasons: Reason[] = [];
   const add = (code: string, message: string) => reasons.push({ code, message });
   const barred = target.slurmStates.filter((state) =>
-    /^(drain|draining|drained|down|fail|failing|not_responding|reboot|powered_down|maint)/.test(state),
+    /^(drain|down|fail|error|not_responding|no_respond|reboot|power|planned_down|maint|future|invalid|blocked)/.test(
+      state,
+    ),
   );
   if (target.name === source.name) return reasons;
   if ((target.leaving ?? '') !== '') add('target-leaving', `${target.name} is being emptied (${target.leaving})`);
@@ -230,7 +250,7 @@ function mib(bytes: number): number {
 
 /**
  * Orders the nodes that can take a container: none of our containers first, then idle in Slurm, then most memory.
- * Returns the best, or null.
+ * Returns the best, or null. One whose state in Slurm is not known is never chosen.
  * @param full nodes that Slurm would not give the job.
  */
 export function chooseTarget(
@@ -241,7 +261,10 @@ export function chooseTarget(
 ): NodeFacts | null {
   const fitting = candidates.filter(
     (node) =>
-      node.name !== source.name && !full.has(node.name) && targetReasons(source, node, memoryBytes).length === 0,
+      node.name !== source.name &&
+      stateIsKnown(node) &&
+      !full.has(node.name) &&
+      targetReasons(source, node, memoryBytes).length === 0,
   );
   const idle = (node: NodeFacts) => (node.slurmStates.includes('idle') ? 0 : 1);
   fitting.sort(

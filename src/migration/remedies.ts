@@ -13,6 +13,7 @@ const remedies: Record<string, (names: { source: string; target: string }) => st
   'source-memory': ({ source }) => `free memory on ${source}: the image of the container is written there first`,
   'target-is-source': () => anotherTarget,
   'no-target': () => 'see which nodes are up, have memory and a CRIU that works: rankshift nodes',
+  'slurm-silent': () => 'wait until slurmctld answers (scontrol ping), or name a target with --to',
   'target-not-in-slurm': () => anotherTarget,
   'target-not-available': ({ target }) =>
     `give the node back to Slurm (scontrol update NodeName=${target} State=RESUME), or ${anotherTarget}`,
