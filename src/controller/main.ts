@@ -50,22 +50,21 @@ export async function runController(): Promise<void> {
   };
   await context.policy.watch(stopping.signal);
   const underWay = new Set<string>();
-  const attached = new Set<number>();
   const worker = openWorker(migrationQueue, address, log, config.movesAtOnce, (data) =>
     driveOnce(context, underWay, (data as { id: string }).id),
   );
-  const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, attached, data));
+  const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, data));
   context.driveHere = driveHere(context, underWay);
   pickUpOrphans(context, underWay);
   driveGroups(context);
   context.lookAtNodes = watchNodes(context);
-  watchRuns(context, attached);
+  watchRuns(context);
   watchAllocations(context);
   watchBalance(context);
   const server = await serveApi({
     port: config.controllerPort,
     credentials,
-    routes: apiRoutes(context, credentials, attached),
+    routes: apiRoutes(context, credentials),
     conversations: [shellConversation(context, credentials)],
     decode: mungeDecode,
     log,

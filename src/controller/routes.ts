@@ -27,6 +27,7 @@ import {
 } from './requests.ts';
 import { requireRedis } from './require-redis.ts';
 import { runRequestSchema, startRun } from './start-run.ts';
+import { stayAttached } from './stay-attached.ts';
 import { type OutputEvent, streamOutput } from './stream-output.ts';
 import { submitSet } from './submit-set.ts';
 import { untilNews, waitSchema } from './until-news.ts';
@@ -53,7 +54,7 @@ const signalSchema = z.strictObject({
 });
 
 /** The controller's API: what the CLI can ask, each request in the name of the user whom munge vouches for. */
-export function apiRoutes(context: ControllerContext, credentials: Credentials, attached: Set<number>): Route[] {
+export function apiRoutes(context: ControllerContext, credentials: Credentials): Route[] {
   const caller = (request: ApiRequest<unknown, unknown>) => identifyCaller(context, request.identity.uid);
   const routes = [
     route({
@@ -163,7 +164,7 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
     }),
     ...groupRoutes(context, caller),
     ...balanceRoutes(context, caller),
-    ...runRoutes(context, credentials, attached, caller),
+    ...runRoutes(context, credentials, caller),
   ];
   return routes.map((one) => requireRedis(context, one));
 }
@@ -171,7 +172,6 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials, 
 function runRoutes(
   context: ControllerContext,
   credentials: Credentials,
-  attached: Set<number>,
   caller: (request: ApiRequest<unknown, unknown>) => Promise<Caller>,
 ): Route[] {
   const ownRun = async (request: ApiRequest<unknown, unknown>): Promise<RunRecord> => {
@@ -195,7 +195,7 @@ function runRoutes(
       method: 'GET',
       path: '/v1/runs/:job/output',
       query: z.object({ stdout: offset, stderr: offset }),
-      handle: async (request) => followRun(context, credentials, attached, await ownRun(request), request),
+      handle: async (request) => followRun(context, credentials, await ownRun(request), request),
     }),
     route({
       method: 'POST',
@@ -229,24 +229,23 @@ function runRoutes(
 async function* followRun(
   context: ControllerContext,
   credentials: Credentials,
-  attached: Set<number>,
-  { job }: RunRecord,
+  run: RunRecord,
   request: ApiRequest<unknown, { stdout: number; stderr: number }>,
 ): AsyncGenerator<OutputEvent> {
-  attached.add(job);
+  const detach = await stayAttached(context, run.job);
   try {
-    for await (const event of streamOutput(context, credentials, job, request.query, request.signal)) {
+    for await (const event of streamOutput(context, credentials, run, request.query, request.signal)) {
       if (event.type !== 'exit') {
         yield event;
         continue;
       }
-      const lost = await endRun(context, job);
+      const lost = await endRun(context, run.job, run.run);
       for (const { id, node } of lost) yield message(`rankshift: container ${id} was lost on ${node}\n`);
       // mpirun may end with 0 although it had to give the job up.
       yield { type: 'exit', code: lost.length > 0 && event.code === 0 ? 1 : event.code };
     }
   } finally {
-    attached.delete(job);
+    await detach();
   }
 }
 

@@ -6,6 +6,7 @@ import { RankshiftError } from '../errors.ts';
 import { containerId } from '../migration/container.ts';
 import { patiently } from '../patience.ts';
 import { readContainer } from '../store/containers.ts';
+import type { RunRecord } from '../store/runs.ts';
 import type { ControllerContext } from './context.ts';
 import { agentAddress } from './node-facts.ts';
 
@@ -25,7 +26,7 @@ export type OutputEvent =
 export async function* streamOutput(
   context: ControllerContext,
   credentials: Credentials,
-  job: number,
+  { job, run }: Pick<RunRecord, 'job' | 'run'>,
   offsets: { stdout: number; stderr: number },
   signal: AbortSignal,
 ): AsyncGenerator<OutputEvent> {
@@ -33,7 +34,8 @@ export async function* streamOutput(
   const at = { ...offsets };
   while (!signal.aborted) {
     const record = await readContainer(context.redis, container);
-    if (record === null) {
+    // A job may have one run after another.
+    if (record === null || !['', run].includes(record.run)) {
       yield { type: 'gone' };
       return;
     }

@@ -3,8 +3,9 @@ import { parseContainerId } from '../migration/container.ts';
 import { type Report, reportSchema } from '../migration/reports.ts';
 import { holdsNodes, jobFacts } from '../slurm/facts.ts';
 import { readAllocation } from '../store/allocations.ts';
+import { isAttached } from '../store/attached.ts';
 import { readContainer } from '../store/containers.ts';
-import { listRuns, readRun } from '../store/runs.ts';
+import { listRuns, type RunRecord, readRun } from '../store/runs.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
 import { settleSoon } from './watch-allocations.ts';
@@ -14,13 +15,13 @@ const lookMs = 15_000;
 const fetchMs = 15_000;
 
 /** Ends the runs of jobs that Slurm has ended: told by the epilog, and by looking now and then. */
-export function watchRuns(context: ControllerContext, attached: ReadonlySet<number>): void {
+export function watchRuns(context: ControllerContext): void {
   let busy = false;
   const timer = setInterval(() => {
     // While slurmctld is away each question takes its time.
     if (busy) return;
     busy = true;
-    endFinishedRuns(context, attached)
+    endFinishedRuns(context, (job, run) => endRun(context, job, run))
       .catch((error: Error) => context.log.warn({ error: error.message }, 'watching runs'))
       .finally(() => {
         busy = false;
@@ -29,12 +30,16 @@ export function watchRuns(context: ControllerContext, attached: ReadonlySet<numb
   context.stopping.addEventListener('abort', () => clearInterval(timer));
 }
 
-async function endFinishedRuns(context: ControllerContext, attached: ReadonlySet<number>): Promise<void> {
+/** One look. @param end endRun */
+export async function endFinishedRuns(
+  context: Pick<ControllerContext, 'redis' | 'config' | 'log'>,
+  end: (job: number, run: string) => Promise<unknown>,
+): Promise<void> {
   for (const { job, run } of await listRuns(context.redis)) {
     const { stage } = await stageOf(context, job);
     // A `rankshift run` that is still there was told to end and has Slurm's KillWait for it.
-    if (stage !== 'over' && (stage !== 'ending' || attached.has(job))) continue;
-    await endRun(context, job, run).catch((error: Error) =>
+    if (stage !== 'over' && (stage !== 'ending' || (await isAttached(context.redis, job)))) continue;
+    await end(job, run).catch((error: Error) =>
       context.log.warn({ job, error: error.message }, 'a run was not ended; it is tried again'),
     );
   }
@@ -42,7 +47,7 @@ async function endFinishedRuns(context: ControllerContext, attached: ReadonlySet
 
 /** Slurm's word; where Slurm does not answer, the job is taken to run. */
 async function stageOf(
-  context: ControllerContext,
+  context: Pick<ControllerContext, 'config'>,
   job: number,
 ): Promise<{ stage: 'running' | 'ending' | 'over'; scriptNode: string }> {
   try {
@@ -58,11 +63,7 @@ async function stageOf(
 }
 
 /** Acts on what an agent reported, after looking for itself. */
-export async function handleReport(
-  context: ControllerContext,
-  attached: ReadonlySet<number>,
-  data: unknown,
-): Promise<void> {
+export async function handleReport(context: ControllerContext, data: unknown): Promise<void> {
   const report: Report = reportSchema.parse(data);
   context.log.info(report, report.type);
   if (report.type === 'hook') {
@@ -79,7 +80,7 @@ export async function handleReport(
     return;
   }
   const parsed = parseContainerId(report.container);
-  if (parsed === null || parsed.index !== 0 || attached.has(parsed.job)) return;
+  if (parsed === null || parsed.index !== 0 || (await isAttached(context.redis, parsed.job))) return;
   const [run, record] = await Promise.all([
     readRun(context.redis, parsed.job),
     readContainer(context.redis, report.container),
@@ -87,9 +88,13 @@ export async function handleReport(
   // A node that comes back with what is left of an earlier run of the job tells nothing of this one.
   if (run === null || record?.owner !== report.node || !['', run.run].includes(report.run)) return;
   setTimeout(() => {
-    if (attached.has(run.job)) return;
-    endRun(context, run.job, run.run).catch((error: Error) =>
+    endUnread(context, run).catch((error: Error) =>
       context.log.warn({ job: run.job, error: error.message }, 'a run was not ended; it is looked at again'),
     );
   }, fetchMs).unref();
+}
+
+/** Its main program has ended, and nobody came for its exit code. */
+async function endUnread(context: ControllerContext, { job, run }: RunRecord): Promise<void> {
+  if (!(await isAttached(context.redis, job))) await endRun(context, job, run);
 }
