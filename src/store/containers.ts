@@ -60,8 +60,9 @@ export async function listJobContainers(redis: Redis, job: number, count: number
   );
 }
 
+/** Nothing where there is no such container any more. */
 export async function setContainerState(redis: Redis, id: string, state: ContainerRecord['state']): Promise<void> {
-  if ((await redis.exists(key(id))) === 1) await redis.hset(key(id), 'state', state);
+  await script(redis, 'setContainerState', key(id), state);
 }
 
 /** Nothing where the container belongs to another run by now; `run` empty: whatever run. */

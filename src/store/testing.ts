@@ -33,6 +33,7 @@ local commands = {
     for member, score in pairs(of(key)) do if score <= tonumber(most) then of(key)[member] = nil end end
     return 1
   end,
+  EXISTS = function(key) return (text(key) or (keys[key] and next(keys[key]))) and 1 or 0 end,
   HGET = function(key, field) return of(key)[field] or false end,
   HDEL = function(key, field) of(key)[field] = nil; return 1 end,
   SADD = function(key, member) of(key)[member] = true; return 1 end,
