@@ -67,7 +67,7 @@ test('a gang freezes together; one that is called off meanwhile keeps nobody', a
   const before = await places(job);
   const around = new Map([0, 1, 2].map((index) => [index, before.get((index + 1) % 3) ?? '']));
   const all = new Map([...around].map(([index, to]) => [job.container(index), to]));
-  const { exitCode, migrations } = await moveSet(cluster(), all);
+  const { exitCode, group, migrations } = await moveSet(cluster(), all);
   t.is(exitCode, 0, JSON.stringify(migrations.map(({ error }) => error)));
   t.deepEqual(await places(job), around);
   const frozen = windows(migrations);
@@ -84,7 +84,14 @@ test('a gang freezes together; one that is called off meanwhile keeps nobody', a
     [job.container(1), there],
     [job.container(2), here],
   ]);
+  const named = [...swapped].map(([container, to]) => `${container}=${to}`);
+  const dry = await cluster().rankshift(['migrate', ...named, '--dry-run', '--json'], { user: 'alice' });
+  t.is(dry.exitCode, 0, dry.stderr);
+  const { plans, prediction } = JSON.parse(dry.stdout);
+  t.deepEqual([plans.length, prediction.moves.length], [2, 2], dry.stdout);
   const [goes, stays] = (await moveSet(cluster(), swapped, [])).migrations.map(({ id }) => id);
+  // The dry run has queued nothing.
+  t.is(Number(goes), Math.max(...migrations.map(({ id }) => Number(id))) + 1);
   try {
     await untilHit(cluster(), there, 'source-copied');
     t.is((await cluster().rankshift(['cancel', stays ?? ''])).exitCode, 0);
@@ -95,6 +102,7 @@ test('a gang freezes together; one that is called off meanwhile keeps nobody', a
   t.is((await untilState(cluster(), stays ?? '', finals)).state, 'cancelled');
   const html = await cluster().rankshift(['report', goes ?? '', '--html']);
   t.regex(html.stdout, /^<!DOCTYPE html>.*<svg .*<\/html>\n$/s);
+  t.regex((await cluster().rankshift(['report', group])).stdout, /^all together: .*predicted by their plans/m);
   t.deepEqual(await job.finish(), endedVerified, job.all);
 });
 

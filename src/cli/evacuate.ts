@@ -3,10 +3,11 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
-import { exitCode, RankshiftError } from '../errors.ts';
+import { exitCode } from '../errors.ts';
 import { type GroupMember, type GroupRecord, groupMemberSchema, groupRecordSchema } from '../migration/group.ts';
 import { summaryOf } from '../migration/group-step.ts';
 import { foldHostlist } from '../slurm/hostlist.ts';
+import { isAway } from './away.ts';
 import { describeGroup, memberLine, readGroupAnswer } from './describe-group.ts';
 import { table } from './table.ts';
 
@@ -141,8 +142,7 @@ export async function follow(api: ApiClient, first: GroupRecord, tell: (line: st
       }
       if (group.state !== 'active') return group;
     } catch (error) {
-      // The controller may be restarting; the moves go on without us.
-      if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
+      if (!isAway(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));

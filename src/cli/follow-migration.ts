@@ -3,6 +3,7 @@ import type { ApiClient } from '../api/client.ts';
 import { exitCode, RankshiftError } from '../errors.ts';
 import { isFinal } from '../migration/machine.ts';
 import { type MigrationRecord, migrationRecordSchema, type Progress, progressSchema } from '../migration/record.ts';
+import { isAway } from './away.ts';
 import { describeProgress } from './describe-progress.ts';
 import { formatMs } from './table.ts';
 
@@ -38,8 +39,7 @@ export async function follow(
       record = migrationRecordSchema.parse(answer.migration);
       progress = progressSchema.nullable().default(null).parse(answer.progress);
     } catch (error) {
-      // The controller may be restarting; the migration goes on without us.
-      if (RankshiftError.from(error).code !== 'E_SERVICE') throw error;
+      if (!isAway(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, awayMs));
       continue;
     }

@@ -11,6 +11,7 @@ import {
   strategySchema,
 } from '../migration/record.ts';
 import { type Compression, compressionSchema, mostStreams, streamsSchema } from '../migration/wire.ts';
+import { dryRunSet } from './dry-run-set.ts';
 import { exitOf, follow, leaveOnInterrupt, outcome } from './follow-migration.ts';
 import { migrateSet } from './migrate-set.ts';
 import { parseDuration, parseRate } from './quantities.ts';
@@ -32,6 +33,7 @@ export interface MigrateOptions {
   verify?: true;
   gang?: boolean;
   order?: 'best' | 'given';
+  dryRun?: true;
   wait?: true;
   json?: true;
 }
@@ -70,6 +72,7 @@ export function migrateCommand(): Command {
     .option('--gang', 'containers of one job freeze together, so that it stalls about once (default, of several)')
     .option('--no-gang', 'each freezes by itself')
     .addOption(orderOption())
+    .option('--dry-run', 'say what would go where and how long it would take, and do nothing')
     .option('--wait', 'wait for the end; the exit code says how it ended')
     .option('--json', 'print the record of the migration as JSON')
     .addHelpText(
@@ -88,9 +91,13 @@ runs where it ran), 5 needs an operator, or the container is lost. Ctrl-C ends t
         ...(options.clock === undefined ? {} : { clockPolicy: options.clock }),
         ...whenToMove(options),
       };
+      const { gang, order } = options;
+      const together = { ...(gang === undefined ? {} : { gang }), ...(order === undefined ? {} : { order }) };
+      if (options.dryRun === true) {
+        await dryRunSet(api, { ...request, ...together, moves }, options.json === true);
+        return;
+      }
       if (only === undefined || moves.length > 1) {
-        const { gang, order } = options;
-        const together = { ...(gang === undefined ? {} : { gang }), ...(order === undefined ? {} : { order }) };
         await migrateSet(api, { ...request, ...together, moves }, options);
         return;
       }

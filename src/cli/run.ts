@@ -4,6 +4,7 @@ import { ApiClient } from '../api/client.ts';
 import { loadConfig } from '../config.ts';
 import { type MpiKind, mpiKinds } from '../container/mpi/launch-plan.ts';
 import { RankshiftError } from '../errors.ts';
+import { isAway } from './away.ts';
 import { forwardSignals } from './forward-signals.ts';
 
 const pauseMs = 500;
@@ -127,8 +128,7 @@ async function relayOutput(api: ApiClient, job: number): Promise<number> {
       }
     } catch (error) {
       // The controller restarts or Redis is away: the ranks run on, and so does the output, from where it was.
-      const { code } = RankshiftError.from(error);
-      if (code !== 'E_SERVICE' && code !== 'E_REDIS' && code !== 'E_LINK') throw error;
+      if (!isAway(error)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }

@@ -10,6 +10,7 @@ import { readProgress } from '../store/progress.ts';
 import { type Caller, requireAdmin, visibleContainers } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { cancelGroup, evacuationSchema, planWish, readWish, returnSchema, startGroup } from './evacuate.ts';
+import { limitsOf } from './turn-taker.ts';
 import { untilNews, waitSchema } from './until-news.ts';
 
 type WhoAsks = (request: ApiRequest<unknown, unknown>) => Promise<Caller>;
@@ -75,7 +76,8 @@ export function groupRoutes(context: ControllerContext, caller: WhoAsks): Route[
         const migrations = await readMigrations(context.redis, ids);
         const moving = migrations.filter(({ state }) => state === 'copying' || state === 'switching');
         const progress = await Promise.all(moving.map(async ({ id }) => [id, await readProgress(context.redis, id)]));
-        return { group: record, migrations, progress: Object.fromEntries(progress) };
+        const limits = limitsOf(context.config);
+        return { group: record, migrations, progress: Object.fromEntries(progress), limits };
       },
     }),
     route({

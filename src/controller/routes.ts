@@ -16,6 +16,7 @@ import { endRun } from './end-run.ts';
 import { groupRoutes } from './group-routes.ts';
 import { history, historyQuerySchema } from './history.ts';
 import { gatherNodes } from './node-facts.ts';
+import { planSet } from './plan-set.ts';
 import { checkPolicy, wishNotes } from './policy.ts';
 import {
   cancelMigration,
@@ -47,6 +48,7 @@ const setSchema = howSchema.extend({
   moves: z.array(z.strictObject(oneMove)).min(1).max(200),
   gang: z.boolean().optional(),
   order: migrationRequestSchema.shape.order,
+  dryRun: z.boolean().default(false),
 });
 const offset = z.coerce.number().int().min(0).default(0);
 const signalSchema = z.strictObject({
@@ -94,8 +96,9 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials):
       body: setSchema,
       handle: async (request) => {
         const who = await caller(request);
-        const { moves, ...how } = request.body;
-        return submitSet(context, who, await Promise.all(moves.map((one) => moveOf(context, who, { ...how, ...one }))));
+        const { moves, dryRun, ...how } = request.body;
+        const requests = await Promise.all(moves.map((one) => moveOf(context, who, { ...how, ...one })));
+        return dryRun ? planSet(context, who, requests) : submitSet(context, who, requests);
       },
     }),
     route({

@@ -15,9 +15,7 @@ export async function submitSet(
   caller: Caller,
   requests: readonly MigrationRequest[],
 ): Promise<{ group: GroupRecord; migrations: MigrationRecord[] }> {
-  const names = requests.map(({ container }) => container);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new RankshiftError('E_BAD_INPUT', `${twice} was named twice`);
+  refuseTwice(requests);
   const checked = await Promise.all(
     requests.map(async (request) => ({ request, ...(await checkRequest(context, caller, request)) })),
   );
@@ -47,4 +45,11 @@ export async function submitSet(
     group,
   );
   return { group: record, migrations };
+}
+
+/** @throws RankshiftError E_BAD_INPUT */
+export function refuseTwice(requests: readonly Pick<MigrationRequest, 'container'>[]): void {
+  const names = requests.map(({ container }) => container);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new RankshiftError('E_BAD_INPUT', `${twice} was named twice`);
 }

@@ -143,7 +143,14 @@ export const planSchema = z.object({
     .nullable()
     .default(null),
   /** Predicted milliseconds; null where nothing was measured to predict from. */
-  predicted: z.object({ downtimeMs: z.number(), totalMs: z.number() }).nullable(),
+  predicted: z
+    .object({
+      downtimeMs: z.number(),
+      totalMs: z.number(),
+      /** Of the total, the rounds over the link; absent in records of earlier releases. */
+      copyMs: z.number().optional(),
+    })
+    .nullable(),
   /** What becomes of the job's allocation in Slurm, for people; empty where nothing does. */
   allocation: z.array(z.string()).default([]),
   reasons: z.array(reasonSchema),

@@ -124,8 +124,9 @@ function predicted(
   const made = hasRounds(strategy) ? Math.max(1, rounds) : 0;
   const { downtimeMs, totalMs, leftBytes } = predict(facts, made);
   const around = 12 * link.roundTripMs + cost.aroundMs + cost.aroundMsPerByte * sourceFacts.memoryBytes;
-  if (!mayLeavePages(strategy)) return { downtimeMs: Math.round(downtimeMs), totalMs: Math.round(totalMs + around) };
+  const whole = { totalMs: Math.round(totalMs + around), copyMs: Math.round(totalMs - downtimeMs) };
+  if (!mayLeavePages(strategy)) return { downtimeMs: Math.round(downtimeMs), ...whole };
   const without = facts.fixedDowntimeMs + facts.roundSeconds * 1000;
   const fits = (leftBytes / (facts.freezeBytesPerSecond ?? facts.bytesPerSecond)) * 1000 <= worthFreezingMs;
-  return { downtimeMs: Math.round(fits ? downtimeMs : without), totalMs: Math.round(totalMs + around) };
+  return { downtimeMs: Math.round(fits ? downtimeMs : without), ...whole };
 }

@@ -62,6 +62,14 @@ test('a report is one well-formed file with its figures, and nothing from elsewh
   t.notRegex(html, /<script|src=|href=|url\(|@import/);
 });
 
+test('of a group the schedule stands there as it was predicted, too', (t) => {
+  const moves = [{ id: '42.0', copyFromMs: 700, stopFromMs: 2700, endMs: 3000 }];
+  const html = reportHtml('Group e1', [], [moved(0)], { makespanMs: 3000, moves, unknown: [] });
+  t.is(wellFormed(html), true);
+  t.is(html.match(/<svg /g)?.length, 3);
+  t.regex(html, /As their plans predicted it.*<title>stopped, 300 ms<\/title>/s);
+});
+
 test('what comes from outside is text, wherever it stands', (t) => {
   const evil = `<script>alert("1")</script>'&\u0007`;
   const error = { code: 'E_CRIU', message: evil };

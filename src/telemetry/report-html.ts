@@ -1,3 +1,4 @@
+import type { GroupPrediction } from '../migration/predict-group.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { escapeText, type GanttRow, gantt } from './gantt.ts';
 
@@ -22,7 +23,12 @@ th:first-child,td:first-child,td.text,th.text{text-align:left}.legend span{displ
 .legend i{display:inline-block;width:1em;height:.8em;margin-right:.3em}.scroll{overflow-x:auto}svg text{font:11px sans-serif}`;
 
 /** One file for a browser, without anything from elsewhere: phases as bars, bytes, stalls, predicted beside measured. */
-export function reportHtml(title: string, about: readonly string[], records: readonly MigrationRecord[]): string {
+export function reportHtml(
+  title: string,
+  about: readonly string[],
+  records: readonly MigrationRecord[],
+  prediction: GroupPrediction | null = null,
+): string {
   const switched = records.filter(({ result }) => (result?.timeline.length ?? 0) > 0);
   return [
     '<!DOCTYPE html>',
@@ -34,6 +40,9 @@ export function reportHtml(title: string, about: readonly string[], records: rea
     '<h2>Phases</h2>',
     legend(['queued', 'preflight', 'preparing', 'copying', 'switching', 'finishing', 'stopped', 'stall']),
     gantt(records.map(phaseRow)),
+    ...(prediction === null
+      ? []
+      : ['<h2>As their plans predicted it</h2>', legend(['copying', 'stopped']), gantt(predictedRows(prediction))]),
     '<h2>Predicted and measured</h2>',
     `<div class="scroll">${figures(records)}</div>`,
     ...records.flatMap(({ id, container, error }) =>
@@ -83,6 +92,18 @@ function phaseRow(record: MigrationRecord): GanttRow {
     label: `${container} ${source ?? '?'} → ${target ?? '?'}${state === 'completed' ? '' : ` (${state})`}`,
     bars: [...bars, ...thin('stopped', result?.downtimeMs, 0.1), ...thin('stall', result?.stallMs, 0.6)],
   };
+}
+
+/** From the request of the first; what comes before a copy is not drawn. */
+function predictedRows({ moves }: GroupPrediction): GanttRow[] {
+  const bar = (name: 'copying' | 'stopped', from: number, to: number) => ({
+    ...{ from, to, colour: colours[name] ?? '', title: `${name}, ${milliseconds(to - from)}` },
+  });
+  const begin = { from: 0, to: 0, colour: '#dddddd', title: 'request' };
+  return moves.map(({ id, copyFromMs, stopFromMs, endMs }) => ({
+    label: id,
+    bars: [begin, bar('copying', copyFromMs, stopFromMs), bar('stopped', stopFromMs, endMs)],
+  }));
 }
 
 function switchRows({ result, source }: MigrationRecord): GanttRow[] {
