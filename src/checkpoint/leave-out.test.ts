@@ -1,11 +1,21 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { cgroupMount, freeze, processesOf } from '../container/cgroup.ts';
 import { buildPrograms, start } from '../init/testing.ts';
 import { run } from '../process/run.ts';
+import { takesLibrary } from './self-test.ts';
 
 const library = resolve('build/bin/rankshift-leave-out.so');
 const tools = mkdtempSync('/tmp/rankshift-leave-out-');
@@ -182,3 +192,19 @@ test.serial(
     t.is(await count(other, { ...env, RANKSHIFT_LEAVE_OUT: other.cgroup }), 0);
   },
 );
+
+test.serial('the self-test sees whether the library comes to CRIU, through a script too', async (t) => {
+  const [criu, other] = [join(tools, 'criu-true'), join(tools, 'true')];
+  for (const path of [criu, other]) copyFileSync('/bin/true', path);
+  const takes = async (name: string, line: string) => {
+    const script = join(tools, name);
+    writeFileSync(script, `#!/bin/sh\n${line}\n`);
+    chmodSync(script, 0o755);
+    return await takesLibrary(script, library, mkdtempSync(join(tools, 'scratch-')));
+  };
+  t.true(await takesLibrary(criu, library, mkdtempSync(join(tools, 'scratch-'))));
+  t.true(await takes('keeps', `exec ${criu} "$@"`));
+  t.false(await takes('drops', `unset LD_PRELOAD; exec ${criu} "$@"`));
+  t.false(await takes('criu-clears', `exec env -i ${criu} "$@"`));
+  t.false(await takesLibrary(other, library, mkdtempSync(join(tools, 'scratch-'))));
+});

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,8 @@ export interface SelfTestResult {
   /** As `criu --version` says it; empty where it does not start. */
   version: string;
   lines: string[];
+  /** It can be started with the library that keeps memory out of a dump (docs/pages.md); without it a freeze is longer. */
+  leavesOut: boolean;
 }
 
 export interface SelfTestOptions {
@@ -38,17 +40,29 @@ const progressDeadlineMs = patiently(3_000);
  */
 export async function criuSelfTest(criuPath = 'criu', options: SelfTestOptions = {}): Promise<SelfTestResult> {
   const { binDir = '/usr/lib/rankshift', scratchDir = tmpdir() } = options;
-  const result: SelfTestResult = { ok: false, version: '', lines: [] };
+  const library = join(binDir, 'rankshift-leave-out.so');
+  const result: SelfTestResult = { ok: false, version: '', lines: [], leavesOut: false };
   const scratch = mkdtempSync(join(scratchDir, 'rankshift-self-test-'));
   let running: number | undefined;
   try {
     result.version = await criuVersion(criuPath);
+    result.leavesOut = await takesLibrary(criuPath, library, scratch);
+    if (!result.leavesOut) result.lines.push(withoutLibrary(criuPath, library));
     chmodSync(scratch, 0o711);
     const output = join(scratch, 'output');
     running = await startPair(join(binDir, 'rankshift-tcp-pair'), output);
     await untilLongerThan(output, 0, 'the process under test does not run');
 
-    await criu(criuPath, 'dump', scratch, ['--tree', String(running)]);
+    const args = ['--tree', String(running)];
+    try {
+      await criu(criuPath, 'dump', scratch, args, { LD_PRELOAD: library });
+    } catch (error) {
+      // Without it, to say which of the two does not work; ok stays false, since every dump is made with it.
+      await criu(criuPath, 'dump', scratch, args).catch(() => Promise.reject(error));
+      running = undefined;
+      result.lines.push(`CRIU dumps by itself, but not with ${library} loaded`);
+      throw error;
+    }
     running = undefined;
     const before = linesOf(output);
     running = await restore(criuPath, scratch);
@@ -68,6 +82,21 @@ export async function criuSelfTest(criuPath = 'criu', options: SelfTestOptions =
 async function criuVersion(criuPath: string): Promise<string> {
   const { stdout } = await run(criuPath, ['--version'], { timeoutMs: stepDeadlineMs });
   return /Version:\s*(\S+)/.exec(stdout)?.[1] ?? stdout.trim();
+}
+
+/**
+ * Whether the library comes to CRIU: not where CriuPath is a script that clears the environment or starts a program of
+ * another name than criu..., nor where CRIU is static or has capabilities of its own (ld.so(8), "secure-execution mode").
+ */
+export async function takesLibrary(criuPath: string, library: string, scratch: string): Promise<boolean> {
+  const seen = join(scratch, 'library-seen');
+  const env = { LD_PRELOAD: library, RANKSHIFT_LEAVE_OUT_SEEN: seen };
+  await run(criuPath, ['--version'], { timeoutMs: stepDeadlineMs, allow: 'any', env });
+  return existsSync(seen);
+}
+
+function withoutLibrary(criuPath: string, library: string): string {
+  return `${library} is not loaded into CRIU: is ${criuPath} a script that drops LD_PRELOAD, static, or of another name?`;
 }
 
 async function startPair(program: string, output: string): Promise<number> {
@@ -98,7 +127,13 @@ async function restore(criuPath: string, scratch: string): Promise<number> {
 }
 
 /** Runs one CRIU action. @throws RankshiftError E_CRIU with the last error lines of its log. */
-async function criu(criuPath: string, action: 'dump' | 'restore', scratch: string, args: string[]): Promise<void> {
+async function criu(
+  criuPath: string,
+  action: 'dump' | 'restore',
+  scratch: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<void> {
   const images = join(scratch, 'images');
   const logFile = join(scratch, `${action}.log`);
   mkdirSync(images, { recursive: true });
@@ -112,7 +147,11 @@ async function criu(criuPath: string, action: 'dump' | 'restore', scratch: strin
     '-v4',
     '--tcp-established',
   ];
-  const { exitCode } = await run(criuPath, [action, ...common, ...args], { timeoutMs: stepDeadlineMs, allow: 'any' });
+  const { exitCode } = await run(criuPath, [action, ...common, ...args], {
+    timeoutMs: stepDeadlineMs,
+    allow: 'any',
+    env,
+  });
   if (exitCode === 0) return;
   throw new RankshiftError('E_CRIU', `criu ${action} failed with exit ${exitCode}`, { lines: errorLines(logFile) });
 }

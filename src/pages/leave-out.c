@@ -10,7 +10,8 @@
  * CRIU then copies the list of all pages that it might have found, 16 bytes for each that the process could have, to its
  * parasite. Of that list, nearly all of which nobody has written, only what was written is copied.
  * The environment: RANKSHIFT_LEAVE_OUT, the container's cgroup, frozen. Where anything is not as expected nothing is left
- * out, which costs time and is right all the same.
+ * out, which costs time and is right all the same. RANKSHIFT_LEAVE_OUT_SEEN: a file that is made, for the self-test, which
+ * learns by it that CRIU was started with this library.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +70,11 @@ static __attribute__((constructor)) void begin(void)
 	if (cgroup != NULL && each_process(cgroup, note_task, NULL) < 0)
 		task_count = 0;
 	unsetenv("RANKSHIFT_LEAVE_OUT");
+	const char *seen = getenv("RANKSHIFT_LEAVE_OUT_SEEN");
+	int made = seen == NULL ? -1 : open(seen, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (made >= 0)
+		close(made);
+	unsetenv("RANKSHIFT_LEAVE_OUT_SEEN");
 }
 
 /* Neighbours in one piece. Memory that cannot be noted is not left out. */
