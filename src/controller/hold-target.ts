@@ -46,7 +46,7 @@ export async function holdTarget(
 }
 
 /** A slurmctld that is started again is waited for; what it refuses is final. */
-async function untilSlurmAnswers<T>(deadline: number, ask: () => Promise<T>): Promise<T> {
+export async function untilSlurmAnswers<T>(deadline: number, ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await ask();

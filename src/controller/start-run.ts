@@ -13,6 +13,7 @@ import { accountOf } from './accounts.ts';
 import { chooseMpi } from './choose-mpi.ts';
 import type { ControllerContext } from './context.ts';
 import { endRun } from './end-run.ts';
+import { untilSlurmAnswers } from './hold-target.ts';
 import { withPlaces } from './job-places.ts';
 import { agentAddress } from './node-facts.ts';
 import { subjectOf, wishesOfJob } from './policy.ts';
@@ -45,6 +46,8 @@ function leastOf(shares: Record<string, number>): number | null {
   return Number.isFinite(least) && least >= 1 ? Math.floor(least) : null;
 }
 
+/** The client waits for a minute, and a question to a slurmctld that is away takes 18 s by itself. */
+const slurmMs = 20_000;
 /** A start is over within this, image already on the store. */
 const launchMs = 60_000;
 
@@ -54,7 +57,9 @@ const launchMs = 60_000;
  */
 export async function startRun(context: ControllerContext, uid: number, request: RunRequest): Promise<RunRecord> {
   const { config, redis, log } = context;
-  const job = await withPlaces(context, await jobFacts(config, request.job));
+  // A script that begins while slurmctld is started again is not to fail for that.
+  const known = await untilSlurmAnswers(Date.now() + slurmMs, () => jobFacts(config, request.job));
+  const job = await withPlaces(context, known);
   if (job.uid !== uid) throw new RankshiftError('E_NOT_PERMITTED', `job ${request.job} belongs to ${job.user}`);
   if (job.state !== 'running') throw new RankshiftError('E_REFUSED', `job ${request.job} is ${job.state}, not running`);
   const imageName = request.image ?? config.defaultImage;

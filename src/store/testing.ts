@@ -87,6 +87,7 @@ export async function luaRedis(): Promise<Redis & { pass: (ms: number) => void }
     pass: (ms: number) => void of('pass')(ms),
     get: (key: string) => call('GET', key).then((text) => (typeof text === 'string' ? text : null)),
     zrem: (...args: string[]) => call('ZREM', ...args),
+    hget: (...args: string[]) => call('HGET', ...args).then((text) => (typeof text === 'string' ? text : null)),
     hset: (...args: string[]) => call('HSET', ...args),
     hdel: (...args: string[]) => call('HDEL', ...args),
     sadd: (...args: string[]) => call('SADD', ...args),
