@@ -4,7 +4,7 @@ import type { Caller } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
 import { planRequest } from './requests.ts';
 import { refuseTwice } from './submit-set.ts';
-import { limitsOf } from './until-turn.ts';
+import { limitsOf } from './turn-taker.ts';
 
 /** Looks at so many containers at once: each measures its link. */
 const atOnce = 4;

@@ -2,22 +2,18 @@ import { z } from 'zod';
 import { type ApiRequest, type Route, route } from '../api/route.ts';
 import type { Credentials } from '../channel/credentials.ts';
 import { RankshiftError } from '../errors.ts';
-import { containerId } from '../migration/container.ts';
 import { isFinal } from '../migration/machine.ts';
 import { clockPolicySchema, migrationIdSchema, migrationRequestSchema, nodeNameSchema } from '../migration/record.ts';
-import { readContainer } from '../store/containers.ts';
 import { listMigrations, readMigration } from '../store/migrations.ts';
 import { readProgress } from '../store/progress.ts';
-import { type RunRecord, readRun } from '../store/runs.ts';
-import { type Caller, identifyCaller, requireOwner, visibleContainers } from './authorize.ts';
+import { type Caller, identifyCaller, visibleContainers } from './authorize.ts';
 import { balanceRoutes } from './balance-routes.ts';
 import type { ControllerContext } from './context.ts';
-import { endRun } from './end-run.ts';
 import { groupRoutes } from './group-routes.ts';
 import { history, historyQuerySchema } from './history.ts';
 import { gatherNodes } from './node-facts.ts';
 import { planSet } from './plan-set.ts';
-import { checkPolicy, wishNotes } from './policy.ts';
+import { checkPolicy } from './policy.ts';
 import {
   cancelMigration,
   findContainer,
@@ -27,9 +23,7 @@ import {
   submitMigration,
 } from './requests.ts';
 import { requireRedis } from './require-redis.ts';
-import { runRequestSchema, startRun } from './start-run.ts';
-import { stayAttached } from './stay-attached.ts';
-import { type OutputEvent, streamOutput } from './stream-output.ts';
+import { runRoutes } from './run-routes.ts';
 import { submitSet } from './submit-set.ts';
 import { untilNews, waitSchema } from './until-news.ts';
 
@@ -50,11 +44,6 @@ const setSchema = howSchema.extend({
   order: migrationRequestSchema.shape.order,
   dryRun: z.boolean().default(false),
 });
-const offset = z.coerce.number().int().min(0).default(0);
-const signalSchema = z.strictObject({
-  signal: z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT', 'SIGCONT', 'SIGTSTP']),
-});
-
 /** The controller's API: what the CLI can ask, each request in the name of the user whom munge vouches for. */
 export function apiRoutes(context: ControllerContext, credentials: Credentials): Route[] {
   const caller = (request: ApiRequest<unknown, unknown>) => identifyCaller(context, request.identity.uid);
@@ -170,90 +159,6 @@ export function apiRoutes(context: ControllerContext, credentials: Credentials):
     ...runRoutes(context, credentials, caller),
   ];
   return routes.map((one) => requireRedis(context, one));
-}
-
-function runRoutes(
-  context: ControllerContext,
-  credentials: Credentials,
-  caller: (request: ApiRequest<unknown, unknown>) => Promise<Caller>,
-): Route[] {
-  const ownRun = async (request: ApiRequest<unknown, unknown>): Promise<RunRecord> => {
-    const job = Number(request.params['job']);
-    const run = Number.isInteger(job) ? await readRun(context.redis, job) : null;
-    if (run === null) throw new RankshiftError('E_UNKNOWN_JOB', `job ${request.params['job']} has no run`);
-    requireOwner(await caller(request), run, `job ${job}`);
-    return run;
-  };
-  return [
-    route({
-      method: 'POST',
-      path: '/v1/runs',
-      body: runRequestSchema,
-      handle: async (request) => {
-        const run = await startRun(context, request.identity.uid, request.body);
-        return { run, notes: await wishNotes(context, run.job) };
-      },
-    }),
-    route({
-      method: 'GET',
-      path: '/v1/runs/:job/output',
-      query: z.object({ stdout: offset, stderr: offset }),
-      handle: async (request) => followRun(context, credentials, await ownRun(request), request),
-    }),
-    route({
-      method: 'POST',
-      path: '/v1/runs/:job/signal',
-      body: signalSchema,
-      handle: async (request) => {
-        const { job } = await ownRun(request);
-        const container = await readContainer(context.redis, containerId(job, 0));
-        if (container === null) throw new RankshiftError('E_JOB_ENDED', `the run of job ${job} has ended`);
-        await context.commands.send(
-          container.owner,
-          'signal',
-          { container: container.id, signal: request.body.signal },
-          { container: container.id },
-        );
-        return {};
-      },
-    }),
-    route({
-      method: 'DELETE',
-      path: '/v1/runs/:job',
-      handle: async (request) => {
-        await endRun(context, (await ownRun(request)).job);
-        return {};
-      },
-    }),
-  ];
-}
-
-/** Streams a run's output to `rankshift run`; when the program has ended, the run is ended too. */
-async function* followRun(
-  context: ControllerContext,
-  credentials: Credentials,
-  run: RunRecord,
-  request: ApiRequest<unknown, { stdout: number; stderr: number }>,
-): AsyncGenerator<OutputEvent> {
-  const detach = await stayAttached(context, run.job);
-  try {
-    for await (const event of streamOutput(context, credentials, run, request.query, request.signal)) {
-      if (event.type !== 'exit') {
-        yield event;
-        continue;
-      }
-      const lost = await endRun(context, run.job, run.run);
-      for (const { id, node } of lost) yield message(`rankshift: container ${id} was lost on ${node}\n`);
-      // mpirun may end with 0 although it had to give the job up.
-      yield { type: 'exit', code: lost.length > 0 && event.code === 0 ? 1 : event.code };
-    }
-  } finally {
-    await detach();
-  }
-}
-
-function message(text: string): OutputEvent {
-  return { type: 'output', stdout: '', stderr: Buffer.from(text).toString('base64') };
 }
 
 async function moveOf<B extends { container: string }>(

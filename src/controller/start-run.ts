@@ -8,6 +8,7 @@ import { containerId } from '../migration/container.ts';
 import { readWishes } from '../migration/policy-wishes.ts';
 import { jobFacts } from '../slurm/facts.ts';
 import { createContainer, setContainerState } from '../store/containers.ts';
+import { forgetExit } from '../store/exits.ts';
 import { createRun, type RunRecord, updateRun } from '../store/runs.ts';
 import { accountOf } from './accounts.ts';
 import { chooseMpi } from './choose-mpi.ts';
@@ -94,6 +95,7 @@ export async function startRun(context: ControllerContext, uid: number, request:
       action: 'Wait until the other rankshift run of this job has ended.',
     });
   }
+  await forgetExit(redis, job.job);
   const memoryMiB = job.memoryPerNode === undefined ? null : leastOf(job.memoryPerNode);
   const common: Omit<ContainerFacts, 'id' | 'index' | 'program'> = {
     job: job.job,

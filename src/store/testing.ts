@@ -86,6 +86,8 @@ export async function luaRedis(): Promise<Redis & { pass: (ms: number) => void }
     eval: async (text: string, count: number, ...args: string[]) => run(text, count, ...args),
     pass: (ms: number) => void of('pass')(ms),
     get: (key: string) => call('GET', key).then((text) => (typeof text === 'string' ? text : null)),
+    set: (...args: (string | number)[]) => call('SET', ...args),
+    del: (key: string) => call('DEL', key),
     zrem: (...args: string[]) => call('ZREM', ...args),
     hget: (...args: string[]) => call('HGET', ...args).then((text) => (typeof text === 'string' ? text : null)),
     hset: (...args: string[]) => call('HSET', ...args),
