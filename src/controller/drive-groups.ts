@@ -3,7 +3,7 @@ import type { ContainerRecord } from '../migration/container.ts';
 import type { GroupMember, GroupRecord } from '../migration/group.ts';
 import { afterLook, isSettled, stepGroup, summaryOf } from '../migration/group-step.ts';
 import { listContainers, readContainers } from '../store/containers.ts';
-import { changeGroup, listActiveGroups, readGroup } from '../store/groups.ts';
+import { changeGroup, forgetEnded, listActiveGroups, readGroups } from '../store/groups.ts';
 import { HeldLease } from '../store/leases.ts';
 import { forgetLeft, noteLeft } from '../store/left.ts';
 import { listActiveMigrations, readMigrations } from '../store/migrations.ts';
@@ -43,8 +43,9 @@ async function lookAt(context: ControllerContext, { id }: GroupRecord): Promise<
   if (lease === null) return;
   try {
     // As it is now that nobody else drives it.
-    const group = await readGroup(context.redis, id);
-    if (group.state === 'active') await advance(context, lease, group);
+    const [group] = await readGroups(context.redis, [id]);
+    if (group?.state === 'active') await advance(context, lease, group);
+    else if (group !== undefined) await forgetEnded(context.redis, id);
   } catch (error) {
     context.log.warn({ group: id, error: (error as Error).message }, 'a group was not driven; it is tried again');
   } finally {

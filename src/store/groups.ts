@@ -50,12 +50,12 @@ export async function readGroup(redis: Redis, id: string): Promise<GroupRecord> 
 
 /** Newest first. */
 export async function listGroups(redis: Redis, limit: number): Promise<GroupRecord[]> {
-  return readMany(redis, await redis.zrevrange(byTime, 0, limit - 1));
+  return readGroups(redis, await redis.zrevrange(byTime, 0, limit - 1));
 }
 
 /** Those that have not ended, oldest first. */
 export async function listActiveGroups(redis: Redis): Promise<GroupRecord[]> {
-  const records = await readMany(redis, await redis.smembers(active));
+  const records = await readGroups(redis, await redis.smembers(active));
   return records.sort((a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)));
 }
 
@@ -82,11 +82,17 @@ export async function changeGroup(
   }
 }
 
+/** Takes a group that has ended from the active ones: whoever wrote its end may have died before he could. */
+export async function forgetEnded(redis: Redis, id: string): Promise<void> {
+  await changeGroup(redis, id, (now) => (now.state === 'active' ? now : { ...now }));
+}
+
 /** Those that go on as they were read last: one with thousands of members is looked at again and again. */
 const parsed = new Map<string, { text: string; group: GroupRecord }>();
 const mostParsed = 100;
 
-async function readMany(redis: Redis, ids: string[]): Promise<GroupRecord[]> {
+/** Those of them that there are and that can be read; what has not changed since is not parsed again. */
+export async function readGroups(redis: Redis, ids: string[]): Promise<GroupRecord[]> {
   if (ids.length === 0) return [];
   const texts = await redis.mget(ids.map(key));
   return texts.flatMap((text, index) => {
