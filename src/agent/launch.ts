@@ -7,6 +7,7 @@ import { buildBundle, buildNetwork, buildUpper, mountContainer } from './build-c
 import { confineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, writeLocalContainer } from './files.ts';
+import { takeRecords } from './our-records.ts';
 import { removeContainer } from './remove-container.ts';
 
 /** Starts a rank container on this node; on a failure nothing of it stays. */
@@ -15,6 +16,7 @@ export async function launch(context: AgentContext, facts: ContainerFacts, place
   const { id } = facts;
   if ((await readLocalContainer(config, id)) !== null)
     throw new RankshiftError('E_BUSY', `${node} has a container ${id} already`);
+  await takeRecords(context);
   try {
     await buildNetwork(context, facts, places, false);
     await buildUpper(context, facts);

@@ -13,6 +13,7 @@ import { readLocalContainer, writeRole } from './files.ts';
 import { nodeProgramOf, storeDirOf } from './local-handle.ts';
 import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
+import { takeRecords } from './our-records.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { settleOthers } from './resolve.ts';
 import { connectFor } from './switch-connections.ts';
@@ -42,6 +43,7 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
   if ((await readLocalContainer(config, container)) !== null) {
     throw new RankshiftError('E_BUSY', `${node} has a container ${container} already`);
   }
+  await takeRecords(context);
   const facts = await askFacts(context, source, container);
   await writeRole(config, {
     role: 'target',

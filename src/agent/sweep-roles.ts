@@ -15,9 +15,14 @@ export async function sweepRoles(context: AgentContext): Promise<void> {
   const { redis, log, operations } = context;
   for (const { migration, role } of await listRoles(context.config)) {
     if (operations.has(migration)) continue;
-    const { state } = await within(questionMs, readMigration(redis, migration));
-    if (!isFinal(state) || state === 'needs-operator') continue;
-    log.warn({ migration, role, state }, 'a migration has ended without this node: settling it');
-    await finish(context, migration, { ended: true });
+    try {
+      const { state } = await within(questionMs, readMigration(redis, migration));
+      if (!isFinal(state) || state === 'needs-operator') continue;
+      log.warn({ migration, role, state }, 'a migration has ended without this node: settling it');
+      await finish(context, migration, { ended: true });
+    } catch (error) {
+      // One that cannot be settled keeps neither the others waiting nor what else is looked at.
+      log.warn({ migration, role, error: (error as Error).message }, 'not settled yet');
+    }
   }
 }

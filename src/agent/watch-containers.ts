@@ -7,6 +7,7 @@ import { within } from '../store/connection.ts';
 import { readContainer } from '../store/containers.ts';
 import type { AgentContext } from './context.ts';
 import { type LocalContainer, listLocalContainers, listRoles } from './files.ts';
+import { recordsAreOurs, takeRecords } from './our-records.ts';
 import { refreshPlaces } from './refresh-places.ts';
 import { removeContainer } from './remove-container.ts';
 import { sweepRoles } from './sweep-roles.ts';
@@ -32,6 +33,7 @@ export function watchContainers(context: AgentContext): void {
       if (round % sweepRounds === 0) await removeIfForgotten(context, local);
     }
     if (round % sweepRounds !== 0) return;
+    if (locals.length === 0) await takeRecords(context);
     await sweepRoles(context);
     // A peer that could not be told of a move, because the link to it was cut, learns of it here.
     for (const job of new Set(locals.map((local) => local.facts.job))) {
@@ -50,8 +52,8 @@ export function watchContainers(context: AgentContext): void {
   context.stopping.addEventListener('abort', () => clearInterval(timer));
 }
 
-async function noticeEnd(
-  context: AgentContext,
+export async function noticeEnd(
+  context: Pick<AgentContext, 'config' | 'node' | 'reports'>,
   { facts }: LocalContainer,
   pids: Map<string, number>,
   reported: Set<string>,
@@ -65,7 +67,6 @@ async function noticeEnd(
     pids.set(key, pid);
     return;
   }
-  reported.add(key);
   const exit = await readExit(containerDir(config, facts.id));
   await context.reports.add('report', {
     type: 'container-ended',
@@ -74,6 +75,8 @@ async function noticeEnd(
     run: facts.run,
     exit,
   } satisfies Report);
+  // Only now: where Redis was away it is told at the next look.
+  reported.add(key);
 }
 
 /** What is not ours by the records must not run here. Only a clear answer of Redis counts. */
@@ -84,6 +87,7 @@ async function removeIfForgotten(context: AgentContext, { facts, epoch }: LocalC
   // After a requeue the job's next run has containers of the same name, elsewhere perhaps.
   const current = record !== null && (record.run === '' || record.run === facts.run);
   if (current && (record.owner === context.node || record.epoch <= epoch)) return;
+  if (!(await recordsAreOurs(context))) return;
   context.log.warn(
     { container: facts.id },
     record === null

@@ -7,6 +7,7 @@ import { loadCommandKey } from '../channel/envelope.ts';
 import { loadConfig } from '../config.ts';
 import { mungeDecode } from '../slurm/munge.ts';
 import { connectRedis, redisAddress } from '../store/connection.ts';
+import { nameRecords } from '../store/identity.ts';
 import { closeWithin, migrationQueue, openQueue, openWorker, reportQueue } from '../store/queues.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { serveMetrics } from '../telemetry/serve-metrics.ts';
@@ -35,6 +36,7 @@ export async function runController(): Promise<void> {
   const redis = connectRedis(address, log);
   const credentials = loadCredentials(config);
   await checkRedis(redis, log);
+  await nameRecords(redis);
   const commands = new CommandSender(redis, address, loadCommandKey(join(config.keyDir, 'command.key')), log);
   const policy = new PolicyFiles(config.policyDir, redis, log);
   const context: ControllerContext = {

@@ -18,7 +18,12 @@ local commands = {
     return #rest / 2
   end,
   GET = function(key) return text(key) or false end,
-  SET = function(key, value, _, ms) texts[key] = value; ends[key] = ms and clock + ms; return 1 end,
+  SET = function(key, value, how, ms)
+    if how == 'NX' and text(key) then return false end
+    texts[key] = value
+    ends[key] = ms and clock + ms
+    return 1
+  end,
   DEL = function(key) local was = text(key); texts[key], ends[key], keys[key] = nil, nil, nil; return was and 1 or 0 end,
   PEXPIRE = function(key, ms) if not text(key) then return 0 end; ends[key] = clock + ms; return 1 end,
   TIME = function() return { tostring(clock // 1000), tostring(clock % 1000 * 1000) } end,
