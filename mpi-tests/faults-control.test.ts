@@ -21,10 +21,27 @@ import { useCluster } from './support/use-cluster.ts';
 /** Who decides, and who gives up: commit records, drivers, operators, and jobs that end in the middle of a move. */
 const cluster = useCluster(test, 'faults-control');
 
-test('commit records in a real Redis: what is decided stays decided, of commit and abort one wins', async (t) => {
+for (const [script, what] of [
+  ['commit-record.ts', 'commit records: what is decided stays decided, of commit and abort one wins'],
+  ['leases.ts', 'leases: who lost his acts no more'],
+] as const) {
+  test(`in a real Redis, ${what}`, async (t) => {
+    t.timeout(300_000);
+    const file = `/opt/rankshift/mpi-tests/faults/${script}`;
+    t.is(await cluster().output('ctl', ['/opt/rankshift/node_modules/.bin/node', file]), 'right');
+  });
+}
+
+test('a controller that dies while it takes a finished run down takes no exit code with it', async (t) => {
   t.timeout(300_000);
-  const script = '/opt/rankshift/mpi-tests/faults/commit-record.ts';
-  t.is(await cluster().output('ctl', ['/opt/rankshift/node_modules/.bin/node', script]), 'right');
+  for (const at of ['controller-run-exited', 'controller-run-ended']) {
+    setBreakpoint(cluster(), 'ctl', at);
+    const job = await submitRun(cluster(), "sh -c 'echo done; exit 3'", { nodes: 2 });
+    await untilHit(cluster(), 'ctl', at);
+    await killService(cluster(), 'ctl', 'controller');
+    clearBreakpoint(cluster(), 'ctl', at);
+    t.like(await job.untilEnded(), { state: 'FAILED', exitCode: 3 }, `${at}: ${job.all}`);
+  }
 });
 
 test('a driver that was taken for dead and comes back changes nothing', async (t) => {

@@ -3,6 +3,7 @@ import { type ApiRequest, type Route, route } from '../api/route.ts';
 import type { Credentials } from '../channel/credentials.ts';
 import { RankshiftError } from '../errors.ts';
 import { containerId } from '../migration/container.ts';
+import { breakpoint } from '../process/breakpoint.ts';
 import { readContainer } from '../store/containers.ts';
 import { noteExit, readExit } from '../store/exits.ts';
 import { type RunRecord, readRun } from '../store/runs.ts';
@@ -113,10 +114,12 @@ async function* followRun(
         continue;
       }
       await noteExit(redis, { job, run: run.run, uid, code: event.code });
+      await breakpoint(context.config, 'controller-run-exited');
       const lost = await endRun(context, job, run.run);
       // mpirun may end with 0 although it had to give the job up.
       const code = lost.length > 0 && event.code === 0 ? 1 : event.code;
       if (code !== event.code) await noteExit(redis, { job, run: run.run, uid, code });
+      await breakpoint(context.config, 'controller-run-ended');
       for (const { id, node } of lost) yield message(`rankshift: container ${id} was lost on ${node}\n`);
       yield { type: 'exit', code };
     }
