@@ -64,6 +64,12 @@ test("Slurm's refusal is quoted", async (t) => {
   });
 });
 
+test('a slurmctld that is away has refused nothing', async (t) => {
+  const says = 'salloc: error: Job submit/allocate failed: Unable to contact slurm controller (connect failure)';
+  const fake = slurm(t, { salloc: `echo "${says}" >&2; exit 1` });
+  await t.throwsAsync(askShadow(fake, request, { waitMs: 5000 }), { code: 'E_SLURM', message: /Unable to contact/ });
+});
+
 test('a request that waits is pushed forward, and cancelled when the time is over', async (t) => {
   const line = `43|${uid}|PENDING||N/A|30:00|${comment}`;
   const fake = slurm(t, { salloc: 'exec sleep 30', squeue: `echo '${line}'` });

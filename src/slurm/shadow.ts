@@ -72,9 +72,7 @@ export async function tryShadow(config: SlurmPrograms, request: ShadowRequest, w
       ? null
       : `Slurm could hold ${node} for job ${job.job} only from ${start.replace('T', ' ')} on`;
   }
-  if (/Unable to contact|timed out|Connection refused/i.test(said)) {
-    throw new RankshiftError('E_SLURM', `Slurm gave no answer: ${firstLine(said)}`, { retryable: true });
-  }
+  if (silence.test(said)) throw silent(said);
   return `Slurm will not hold ${node} for job ${job.job}: ${firstLine(said)}`;
 }
 
@@ -82,8 +80,8 @@ export async function tryShadow(config: SlurmPrograms, request: ShadowRequest, w
  * Asks Slurm for a shadow in the name of the job's user, and waits until it holds its node. It is an allocation without a
  * script: nothing of it runs anywhere. Where it cannot be had at once, it goes before all jobs that wait.
  * @returns the number of the shadow.
- * @throws RankshiftError E_ALLOCATION where Slurm refuses, or cannot within `waitMs`; then nothing of it is left, or
- * `listShadows` finds it by its comment.
+ * @throws RankshiftError E_ALLOCATION where Slurm refuses, or cannot within `waitMs`; E_SLURM where it does not answer. Then
+ * nothing of it is left, or `listShadows` finds it by its comment.
  */
 export async function askShadow(
   config: SlurmPrograms,
@@ -102,6 +100,7 @@ export async function askShadow(
     const { exitCode, stderr } = await run(slurmProgram(config, 'salloc'), args, options);
     const granted = /Granted job allocation (\d+)/.exec(stderr)?.[1];
     if (exitCode === 0 && granted !== undefined) return Number(granted);
+    if (silence.test(stderr)) throw silent(stderr);
     throw refusal(`Slurm will not hold ${node} for job ${job.job}: ${firstLine(stderr)}`);
   } catch (error) {
     ended.abort();
@@ -113,6 +112,13 @@ export async function askShadow(
   } finally {
     ended.abort();
   }
+}
+
+/** What Slurm's programs say where slurmctld is away. */
+const silence = /Unable to contact|timed out|Connection refused/i;
+
+function silent(said: string): RankshiftError {
+  return new RankshiftError('E_SLURM', `Slurm gave no answer: ${firstLine(said)}`, { retryable: true });
 }
 
 function refusal(message: string): RankshiftError {
