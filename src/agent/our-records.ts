@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { within } from '../store/connection.ts';
@@ -26,12 +27,16 @@ export async function recordsAreOurs({ config, redis, log }: Needed): Promise<bo
   return false;
 }
 
-/** While nothing is here that older records know, those that Redis has now are taken for ours. */
-export async function takeRecords({ config, redis }: Needed): Promise<void> {
-  const [locals, roles] = await Promise.all([listLocalContainers(config), listRoles(config)]);
-  if (locals.length > 0 || roles.length > 0) return;
-  const [known, now] = await Promise.all([readKnown(config), within(questionMs, readIdentity(redis))]);
-  if (now !== null && now !== known) await writeKnown(config, now);
+/** While nothing is here that older records know, those that Redis has now are taken for ours. Never throws. */
+export async function takeRecords({ config, redis, log }: Needed): Promise<void> {
+  try {
+    const [locals, roles] = await Promise.all([listLocalContainers(config), listRoles(config)]);
+    if (locals.length > 0 || roles.length > 0) return;
+    const [known, now] = await Promise.all([readKnown(config), within(questionMs, readIdentity(redis))]);
+    if (now !== null && now !== known) await writeKnown(config, now);
+  } catch (error) {
+    log.warn({ error: (error as Error).message }, 'the name of the records in Redis was not noted yet');
+  }
 }
 
 const fileOf = (config: AgentContext['config']) => join(config.stateDir, 'records');
@@ -46,6 +51,8 @@ async function readKnown(config: AgentContext['config']): Promise<string | null>
 }
 
 async function writeKnown(config: AgentContext['config'], identity: string): Promise<void> {
-  await writeFile(`${fileOf(config)}.new`, identity, { mode: 0o600, flush: true });
-  await rename(`${fileOf(config)}.new`, fileOf(config));
+  // Several containers may be started at the same time.
+  const draft = `${fileOf(config)}.${randomUUID()}`;
+  await writeFile(draft, identity, { mode: 0o600, flush: true });
+  await rename(draft, fileOf(config));
 }
