@@ -13,6 +13,11 @@ export function slurmProgram({ scontrolPath }: SlurmPrograms, name: Program): st
   return scontrolPath.includes('/') ? join(dirname(scontrolPath), name) : name;
 }
 
+/** Whether that is what Slurm's programs say where slurmctld is away, and not a refusal. */
+export function isSilence(said: string): boolean {
+  return /Unable to contact|timed out|Connection refused/i.test(said);
+}
+
 /**
  * Runs one of Slurm's programs.
  * @throws RankshiftError E_SLURM where it fails or does not end in time, E_MISSING where it is absent.

@@ -3,7 +3,7 @@ import { RankshiftError } from '../errors.ts';
 import { lastLines, run } from '../process/run.ts';
 import type { JobFacts } from './facts.ts';
 import { expandHostlist } from './hostlist.ts';
-import { runSlurm, type SlurmPrograms, slurmProgram } from './programs.ts';
+import { isSilence, runSlurm, type SlurmPrograms, slurmProgram } from './programs.ts';
 
 /** Name of every shadow in squeue and sacct. */
 export const shadowName = 'rankshift-shadow';
@@ -72,7 +72,7 @@ export async function tryShadow(config: SlurmPrograms, request: ShadowRequest, w
       ? null
       : `Slurm could hold ${node} for job ${job.job} only from ${start.replace('T', ' ')} on`;
   }
-  if (silence.test(said)) throw silent(said);
+  if (isSilence(said)) throw silent(said);
   return `Slurm will not hold ${node} for job ${job.job}: ${firstLine(said)}`;
 }
 
@@ -100,7 +100,7 @@ export async function askShadow(
     const { exitCode, stderr } = await run(slurmProgram(config, 'salloc'), args, options);
     const granted = /Granted job allocation (\d+)/.exec(stderr)?.[1];
     if (exitCode === 0 && granted !== undefined) return Number(granted);
-    if (silence.test(stderr)) throw silent(stderr);
+    if (isSilence(stderr)) throw silent(stderr);
     throw refusal(`Slurm will not hold ${node} for job ${job.job}: ${firstLine(stderr)}`);
   } catch (error) {
     ended.abort();
@@ -113,9 +113,6 @@ export async function askShadow(
     ended.abort();
   }
 }
-
-/** What Slurm's programs say where slurmctld is away. */
-const silence = /Unable to contact|timed out|Connection refused/i;
 
 function silent(said: string): RankshiftError {
   return new RankshiftError('E_SLURM', `Slurm gave no answer: ${firstLine(said)}`, { retryable: true });

@@ -1,5 +1,8 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
-import { parseTopology } from './topology.ts';
+import { parseTopology, switchPaths } from './topology.ts';
 
 test('the path of a node through a tree of switches', (t) => {
   const paths = parseTopology(
@@ -20,4 +23,18 @@ test('no topology, and one that goes round in circles', (t) => {
   t.is(parseTopology('slurm_load_topo: no topology information available\n').size, 0);
   const paths = parseTopology('SwitchName=a Nodes=n1\nSwitchName=b Switches=a,c\nSwitchName=c Switches=b\n');
   t.deepEqual(paths.get('n1'), ['a', 'b', 'c']);
+});
+
+test('a slurmctld that was away is asked again for its switches', async (t) => {
+  const scratch = mkdtempSync(join(tmpdir(), 'rankshift-topology-'));
+  t.teardown(() => rmSync(scratch, { recursive: true }));
+  const scontrolPath = join(scratch, 'scontrol');
+  const scontrol = (line: string) => {
+    writeFileSync(scontrolPath, `#!/bin/sh\n${line}\n`);
+    chmodSync(scontrolPath, 0o755);
+  };
+  scontrol('echo "slurm_load_topo error: Unable to contact slurm controller (connect failure)" >&2; exit 1');
+  t.is((await switchPaths({ scontrolPath })).size, 0);
+  scontrol('echo "SwitchName=s0 Level=0 LinkSpeed=1 Nodes=n[1-2]"');
+  t.deepEqual((await switchPaths({ scontrolPath })).get('n2'), ['s0']);
 });

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts';
 import { run } from '../process/run.ts';
 import { expandHostlist } from './hostlist.ts';
+import { isSilence } from './programs.ts';
 
 const deadlineMs = 6000;
 /** topology.conf changes with the hardware. */
@@ -12,10 +13,12 @@ let known: { paths: ReadonlyMap<string, string[]>; at: number } | null = null;
 export async function switchPaths(config: Pick<Config, 'scontrolPath'>): Promise<ReadonlyMap<string, string[]>> {
   if (known !== null && Date.now() - known.at < keptMs) return known.paths;
   try {
-    const { stdout, exitCode } = await run(config.scontrolPath, ['show', 'topology'], {
+    const { stdout, stderr, exitCode } = await run(config.scontrolPath, ['show', 'topology'], {
       timeoutMs: deadlineMs,
       allow: 'any',
     });
+    // A slurmctld that is away has not said that there are none.
+    if (exitCode !== 0 && isSilence(stderr)) return known?.paths ?? new Map();
     known = { paths: exitCode === 0 ? parseTopology(stdout) : new Map(), at: Date.now() };
     return known.paths;
   } catch {
