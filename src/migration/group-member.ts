@@ -20,6 +20,6 @@ export function joinsAs(
   const { to, reasons } = placed;
   if (to !== null) return { ...member, to, state: 'waiting', reasons };
   if (!slurmSilent) return { ...member, to, state: 'stays', reasons };
-  const silent = { code: 'slurm-silent', message: 'Slurm does not answer: it is asked again' };
+  const silent = { code: 'slurm-silent', message: 'Slurm does not answer' };
   return { ...member, to, state: 'waiting', notBefore: now + silentMs, reasons: [silent, ...reasons] };
 }
