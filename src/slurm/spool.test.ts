@@ -100,7 +100,7 @@ test('a failed event stays, holds back later ones of its job only, and is tried 
 test('a directory that does not exist is made; one that is removed and made again is found by the poll', async (t) => {
   const dir = join(scratch, 'late');
   const act = async () => {
-    await sleep(50);
+    for (let looks = 0; !existsSync(dir) && looks < 500; looks++) await sleep(20);
     t.true(existsSync(dir));
     rmSync(dir, { recursive: true });
     mkdirSync(dir);
