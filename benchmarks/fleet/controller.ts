@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts';
 import { CommandSender } from '../../src/controller/command-sender.ts';
 import type { ControllerContext } from '../../src/controller/context.ts';
 import { driveGroups } from '../../src/controller/drive-groups.ts';
-import { driveHere, driveOnce, pickUpOrphans } from '../../src/controller/drive-with-lease.ts';
+import { driveOnce, pickUpOrphans } from '../../src/controller/drive-with-lease.ts';
 import { startGroup } from '../../src/controller/evacuate.ts';
 import { ControllerMetrics } from '../../src/controller/metrics.ts';
 import { PolicyFiles } from '../../src/controller/policy-files.ts';
@@ -34,7 +34,6 @@ const driving = new Set<string>();
 openWorker(migrationQueue, address, log, config.movesAtOnce, (data) =>
   driveOnce(context, driving, (data as { id: string }).id),
 );
-context.driveHere = driveHere(context, driving);
 pickUpOrphans(context, driving);
 driveGroups(context);
 

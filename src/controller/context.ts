@@ -20,8 +20,6 @@ export interface ControllerContext {
   instance: string;
   /** Aborts when the controller is told to stop. */
   stopping: AbortSignal;
-  /** Drives a new migration here at once, where fewer than MovesAtOnce are driven; false where it has to be queued. */
-  driveHere?: (id: string) => boolean;
   /** Looks at the states of the nodes at once, where these may start something. */
   lookAtNodes?: (origin: GroupOrigin) => Promise<void>;
 }

@@ -26,15 +26,6 @@ export async function driveWithLease(context: ControllerContext, id: string): Pr
   }
 }
 
-/** For those who ask for moves: what this controller can drive at once need not go through the queue. */
-export function driveHere(context: ControllerContext, driving: Set<string>): (id: string) => boolean {
-  return (id) => {
-    if (context.stopping.aborted || driving.size >= context.config.movesAtOnce) return false;
-    void driveOnce(context, driving, id);
-    return true;
-  };
-}
-
 /** Picks up migrations that nobody drives: those of a controller that died, or that failed for want of Redis. */
 export function pickUpOrphans(context: ControllerContext, driving: Set<string>): void {
   let policy = -1;

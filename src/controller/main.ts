@@ -16,7 +16,7 @@ import { checkRedis } from './check-redis.ts';
 import { CommandSender } from './command-sender.ts';
 import type { ControllerContext } from './context.ts';
 import { driveGroups } from './drive-groups.ts';
-import { driveHere, driveOnce, pickUpOrphans } from './drive-with-lease.ts';
+import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
 import { ControllerMetrics } from './metrics.ts';
 import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
@@ -56,7 +56,6 @@ export async function runController(): Promise<void> {
     driveOnce(context, underWay, (data as { id: string }).id),
   );
   const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, data));
-  context.driveHere = driveHere(context, underWay);
   pickUpOrphans(context, underWay);
   driveGroups(context);
   context.lookAtNodes = watchNodes(context);

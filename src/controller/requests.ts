@@ -179,7 +179,6 @@ export async function resolveMigration(
 
 /** The record is what counts: where the queue's own connection is not back yet, the look for orphans finds it. */
 async function enqueue(context: ControllerContext, id: string, jobId: string): Promise<void> {
-  if (context.driveHere?.(id) === true) return;
   try {
     await context.migrations.add('migrate', { id }, { jobId });
   } catch (error) {
