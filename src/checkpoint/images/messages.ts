@@ -49,7 +49,12 @@ message thread_core_entry {
   optional rseq_entry rseq_entry = 15;
 }
 
+message task_core_entry {
+  required uint32 task_state = 1;
+}
+
 message core_entry {
+  optional task_core_entry tc = 3;
   optional thread_core_entry thread_core = 5;
 }
 

@@ -11,7 +11,10 @@ export interface RestartableArea {
 }
 
 const treeSchema = z.object({ pid: z.number(), threads: z.array(z.number()).default([]) });
+/** Of CRIU's task states (compel/include/uapi/task-state.h). */
+const dead = new Set([2, 6]);
 const coreSchema = z.object({
+  tc: z.object({ task_state: z.number() }).optional(),
   thread_core: z
     .object({ rseq_entry: z.object({ rseq_abi_pointer: z.number(), rseq_abi_size: z.number() }).optional() })
     .optional(),
@@ -23,15 +26,25 @@ const coreSchema = z.object({
  */
 export async function restartableAreas(imageDir: string): Promise<RestartableArea[]> {
   const tree = (await readImage(join(imageDir, 'pstree.img'), 'pstree')).map((entry) => treeSchema.parse(entry));
-  const threads = tree.flatMap(({ pid, threads: all }) => all.map((thread) => ({ process: pid, thread })));
+  // Of one that has ended and was not waited for the image names threads that are none.
+  const alive = await Promise.all(
+    tree.map(async ({ pid }) => !dead.has((await core(imageDir, pid)).tc?.task_state ?? 0)),
+  );
+  const threads = tree.flatMap(({ pid, threads: all }, index) =>
+    alive[index] === true ? all.map((thread) => ({ process: pid, thread })) : [],
+  );
   const areas = await Promise.all(
     threads.map(async ({ process, thread }) => {
-      const [entry] = await readImage(join(imageDir, `core-${thread}.img`), 'core', { entries: 1 });
-      const area = coreSchema.parse(entry ?? {}).thread_core?.rseq_entry;
+      const area = (await core(imageDir, thread)).thread_core?.rseq_entry;
       return area === undefined || area.rseq_abi_pointer === 0
         ? []
         : [{ process, address: area.rseq_abi_pointer, bytes: area.rseq_abi_size }];
     }),
   );
   return areas.flat();
+}
+
+async function core(imageDir: string, thread: number): Promise<z.infer<typeof coreSchema>> {
+  const [entry] = await readImage(join(imageDir, `core-${thread}.img`), 'core', { entries: 1 });
+  return coreSchema.parse(entry ?? {});
 }
