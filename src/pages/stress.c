@@ -1,8 +1,8 @@
 /*
  * A program for the tests: threads that write at random, map, unmap, move, drop and protect memory, move the break and
  * use deep stacks, while the main thread forks children that do some of it and end or start this program anew. Each
- * checks what it wrote; the first mistake ends it with a message. `stress SECONDS [SEED]`; SIGTERM
- * ends it earlier.
+ * checks what it wrote; the first mistake ends it with a message. `stress SECONDS [SEED]`; SIGTERM and SIGUSR1
+ * end it earlier.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -217,6 +217,7 @@ int main(int argc, char **argv)
 	uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 	time_t end = time(NULL) + seconds;
 	signal(SIGTERM, ask_to_end);
+	signal(SIGUSR1, ask_to_end);
 	big = mmap(NULL, BIG_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	expect(big != MAP_FAILED, "mmap");
 	for (uint64_t i = 0; i < BIG_PAGES / 2; i++) {
