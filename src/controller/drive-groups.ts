@@ -45,7 +45,11 @@ async function lookAt(context: ControllerContext, { id }: GroupRecord): Promise<
     // As it is now that nobody else drives it.
     const [group] = await readGroups(context.redis, [id]);
     if (group?.state === 'active') await advance(context, lease, group);
-    else if (group !== undefined) await forgetEnded(context.redis, id);
+    else {
+      // Another controller ended it.
+      allLooks.next.delete(id);
+      if (group !== undefined) await forgetEnded(context.redis, id);
+    }
   } catch (error) {
     context.log.warn({ group: id, error: (error as Error).message }, 'a group was not driven; it is tried again');
   } finally {

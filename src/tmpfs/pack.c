@@ -26,10 +26,10 @@ static void flush(void)
 {
 	for (size_t done = 0; done < used;) {
 		ssize_t wrote = write(STDOUT_FILENO, buffer + done, used - done);
-		if (wrote < 0 && errno != EINTR)
-			fail(1, "cannot write: %s", strerror(errno));
 		if (wrote > 0)
 			done += (size_t)wrote;
+		else if (wrote == 0 || errno != EINTR)
+			fail(1, "cannot write: %s", wrote == 0 ? "nothing was taken" : strerror(errno));
 	}
 	used = 0;
 }

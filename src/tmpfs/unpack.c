@@ -100,9 +100,9 @@ static void write_at(int fd, const char *data, size_t bytes, uint64_t offset)
 {
 	while (bytes > 0) {
 		ssize_t wrote = pwrite(fd, data, bytes, (off_t)offset);
-		if (wrote < 0 && errno != EINTR)
-			fail(1, "cannot write %s: %s", name, strerror(errno));
-		if (wrote <= 0)
+		if (wrote == 0 || (wrote < 0 && errno != EINTR))
+			fail(1, "cannot write %s: %s", name, wrote == 0 ? "nothing was taken" : strerror(errno));
+		if (wrote < 0)
 			continue;
 		data += wrote;
 		bytes -= (size_t)wrote;
