@@ -1,4 +1,4 @@
-import { gateLog, gateReached } from '../checkpoint/gate.ts';
+import { decideGate, gateLog } from '../checkpoint/gate.ts';
 import { migrationDir } from '../config.ts';
 import { RankshiftError } from '../errors.ts';
 import type { ResolveResult } from '../migration/commands.ts';
@@ -77,8 +77,9 @@ async function bringUp(context: AgentContext, role: Role): Promise<void> {
   const resumed = () => gateLog(directory).then((log) => log.has('post-resume'));
   const identity = overlayIdentity(role.facts.job, role.facts.index, config);
   if (!(await resumed())) {
-    // Only where its sockets are: without them the node would answer the peers with RST.
-    if (gateReached(directory)) await release(identity);
+    // Only where CRIU stands there: without sockets the node would answer the peers with RST, and what those of a copy
+    // that never runs acknowledged, the peers would not send again.
+    if (await decideGate(directory, 'open')) await release(identity);
     // A restore that an earlier agent began stands at its gate, or comes there; two at a time would destroy each other.
     await untilCriuEnded(context, role, 'open');
     if (!(await resumed())) await restoreAgain(context, role);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { ArmedCriu } from '../checkpoint/dump.ts';
 import { readRestoreExternals } from '../checkpoint/externals.ts';
-import { decideGate, gateLog, makeGate, untilGate } from '../checkpoint/gate.ts';
+import { decideGate, gateLog, gateStands, makeGate, untilGate } from '../checkpoint/gate.ts';
 import { readStats } from '../checkpoint/images/stats.ts';
 import { wakeList } from '../checkpoint/images/tcp-streams.ts';
 import { armRestore, type ClockOffsets, dropTimeImages } from '../checkpoint/restore.ts';
@@ -150,14 +150,27 @@ export class Restoration {
     this.#verified = await comparePages(pagesProgramOf(config), cgroup, file);
   }
 
-  /** After the commit: port and gate at once; the sockets are there, so that nothing is answered with RST. */
+  /** Just before the commit: what it would give the container to is still there. @throws RankshiftError E_CRIU. */
+  async stands(): Promise<void> {
+    if (await gateStands(this.directory)) return;
+    await this.#ended;
+    throw new RankshiftError('E_CRIU', 'CRIU ended at its gate');
+  }
+
+  /**
+   * After the commit: the gate, and then the port; the sockets are there, so that nothing is answered with RST. Where
+   * nobody stands at the gate any more the port stays held: what these sockets acknowledged, the peers would never send
+   * to the ones that are restored next (untilRunning).
+   */
   async open(): Promise<void> {
     const armed = this.#release ?? undefined;
     this.#release = null;
-    const released = this.timeline.span('release', () => release(this.identity, armed));
-    await decideGate(this.directory, 'open');
+    if (!(await decideGate(this.directory, 'open'))) {
+      armed?.drop();
+      return;
+    }
     this.timeline.mark('gate opened');
-    await released;
+    await this.timeline.span('release', () => release(this.identity, armed));
   }
 
   /** Waits until the container runs here, remembers it, and looks for the first data from its peers. */

@@ -57,6 +57,7 @@ export async function switchTarget(
     await restoration.toGate(armed, server);
     await breakpoint(config, 'target-gate');
     if (order.verify) await timeline.span('verify', () => restoration.verify());
+    await restoration.stands();
     const answer = await timeline.span('commit', () => commitUntilKnown(context, order));
     if (answer !== 'committed') {
       throw new RankshiftError(

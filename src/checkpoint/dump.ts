@@ -74,7 +74,7 @@ export async function criuError(what: 'dump' | 'pre-dump' | 'restore', workDir: 
   const ofCriu = await readCriuLogErrors(join(workDir, `${what}.log`)).catch(() => []);
   const ofOther = lastLines(await readFile(join(workDir, `criu-${what}.err`), 'utf8').catch(() => ''), 3);
   const lines = ofCriu.length > 0 ? ofCriu : ofOther;
-  const reason = lines[0] ?? `no reason in ${workDir}`;
+  const reason = lines[0] ?? `it ended without a word in ${workDir}; was it killed?`;
   // What is full at a dump is the source; its images lie in its own memory.
   const full =
     what === 'restore' && /no space left on device|cannot allocate memory|ENOSPC|ENOMEM/i.test(lines.join('\n'));

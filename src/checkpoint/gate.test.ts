@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { run } from '../process/run.ts';
-import { decideGate, gateLog, gateScript, makeGate, untilGate } from './gate.ts';
+import { decideGate, gateLog, gateScript, gateStands, makeGate, untilGate } from './gate.ts';
 
 async function directory(t: ExecutionContext): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'rankshift-gate-'));
@@ -20,6 +22,23 @@ test('a decision reaches who waits at the gate, and nobody where nobody waits', 
   const reader = run('head', ['-n', '1', join(dir, 'gate.fifo')]);
   while (!(await decideGate(dir, 'refuse'))) await new Promise((resolve) => setTimeout(resolve, 5));
   t.is((await reader).stdout, 'refuse\n');
+});
+
+test('whoever waits at the gate is seen there until he ends, and is told nothing by that', async (t) => {
+  const dir = await directory(t);
+  await makeGate(dir, '/bin/true');
+  t.false(await gateStands(dir));
+  // As the gate does it: for reading and writing.
+  const waiting = spawn('sh', ['-c', 'exec <>"$0"; read word; echo "$word"', join(dir, 'gate.fifo')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => waiting.kill('SIGKILL'));
+  while (!(await gateStands(dir))) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.true(await gateStands(dir));
+  waiting.kill('SIGKILL');
+  await once(waiting, 'exit');
+  t.false(await gateStands(dir));
+  t.is(waiting.stdout.read(), null);
 });
 
 test('waiting for the gate ends when it is reached, or with the error of the restore', async (t) => {

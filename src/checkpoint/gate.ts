@@ -1,5 +1,5 @@
 import { constants, existsSync } from 'node:fs';
-import { open, readFile, symlink } from 'node:fs/promises';
+import { type FileHandle, open, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RankshiftError } from '../errors.ts';
 import { run } from '../process/run.ts';
@@ -42,19 +42,30 @@ export async function untilGate(directory: string, ended: Promise<void>): Promis
   }
 }
 
+/** Whether CRIU stands at the gate now. The gate ends with it. */
+export async function gateStands(directory: string): Promise<boolean> {
+  return await atGate(directory, async () => undefined);
+}
+
 /** Gives the decision. False where nobody waits at the gate (no reader on the FIFO). */
 export async function decideGate(directory: string, word: 'open' | 'refuse'): Promise<boolean> {
+  return await atGate(directory, async (fifo) => {
+    await fifo.write(`${word}\n`);
+  });
+}
+
+async function atGate(directory: string, act: (fifo: FileHandle) => Promise<void>): Promise<boolean> {
   try {
     const fifo = await open(join(directory, 'gate.fifo'), constants.O_WRONLY | constants.O_NONBLOCK);
     try {
-      await fifo.write(`${word}\n`);
+      await act(fifo);
     } finally {
       await fifo.close();
     }
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENXIO' || code === 'ENOENT') return false;
+    if (code === 'ENXIO' || code === 'ENOENT' || code === 'EPIPE') return false;
     throw error;
   }
 }
