@@ -11,7 +11,7 @@ const programs = '/opt/rankshift-tests/bin';
 
 test('every container of a job moves, the one with mpirun too, and output and exit code still arrive', async (t) => {
   // Three containers on the nodes n1, n2 and n3: every move makes two of them share a node.
-  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 100`, { nodes: 3 });
+  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 600`, { nodes: 3 });
   await job.untilPrinted(/progress/);
   for (const index of [1, 2, 0]) {
     const before = await nodeOf(cluster(), job.container(index));
@@ -32,7 +32,7 @@ test('every container of a job moves, the one with mpirun too, and output and ex
 });
 
 test('ten moves of one container, back and forth', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/pingpong --seconds 100`);
+  const job = await submitRun(cluster(), `${programs}/pingpong --seconds 600`);
   await job.untilPrinted(/progress/);
   const first = await nodeOf(cluster(), job.container(1));
   const other = cluster().nodes.find((node) => node !== first && node !== cluster().nodes[0]) ?? '';
@@ -52,7 +52,7 @@ test('ten moves of one container, back and forth', async (t) => {
 });
 
 test('twenty moves in a row lose not one page', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/memhog --seconds 200 --mib 48 --dirty-percent 40`);
+  const job = await submitRun(cluster(), `${programs}/memhog --seconds 600 --mib 48 --dirty-percent 40`);
   await job.untilPrinted(/progress/, 1);
   for (let i = 0; i < 20; i++) await move(cluster(), job.container(i % 2));
   t.deepEqual(await job.finish(), endedVerified, job.all);
@@ -65,7 +65,7 @@ test('twenty moves in a row lose not one page', async (t) => {
 });
 
 test('two containers of one job move to one node at once, and one leaves the other alone again', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 100`);
+  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 600`);
   await job.untilPrinted(/progress/);
   const [first, second] = await Promise.all([
     request(cluster(), job.container(0), { to: 'n3' }),
@@ -88,7 +88,7 @@ test('two containers of one job move to one node at once, and one leaves the oth
 test('two ranks in one container move together, with their shared memory', async (t) => {
   const job = await submit(
     cluster(),
-    `exec rankshift run --ranks-per-container 2 -- ${programs}/allreduce --seconds 100`,
+    `exec rankshift run --ranks-per-container 2 -- ${programs}/allreduce --seconds 600`,
   );
   await job.untilPrinted(/progress/);
   // /dev/shm of the container holds what the ranks share: this is the case that is meant.
@@ -104,7 +104,7 @@ test('two ranks in one container move together, with their shared memory', async
 });
 
 test('plan changes nothing and names every reason; ps, show, nodes and their --json', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/pingpong --seconds 100 --pause-us 1000`);
+  const job = await submitRun(cluster(), `${programs}/pingpong --seconds 600 --pause-us 1000`);
   await job.untilPrinted(/progress/);
   const container = job.container(1);
   const before = [await containers(cluster()), await leftovers(cluster())];
@@ -189,7 +189,7 @@ test('plan changes nothing and names every reason; ps, show, nodes and their --j
 });
 
 test('cancel at any point before the commit: the container runs on at its source, the job goes on', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/pingpong --seconds 100`);
+  const job = await submitRun(cluster(), `${programs}/pingpong --seconds 600`);
   await job.untilPrinted(/progress/);
   for (const [where, node] of [
     ['target-preparing', 'n3'],

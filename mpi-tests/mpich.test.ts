@@ -7,7 +7,7 @@ const cluster = useCluster(test, 'mpich');
 const programs = '/opt/rankshift-tests/bin';
 
 test('a job of MPICH moves under every strategy, also the container with mpiexec', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 200`, {
+  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 600`, {
     tasksPerNode: 2,
     run: '--image mpich',
   });
@@ -24,7 +24,7 @@ test('a job of MPICH moves under every strategy, also the container with mpiexec
 });
 
 test('a kernel of NPB on MPICH verifies after moves of both its containers', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/cg W --seconds 300`, { run: '--image mpich --mpi mpich' });
+  const job = await submitRun(cluster(), `${programs}/cg W --seconds 600`, { run: '--image mpich --mpi mpich' });
   await job.untilPrinted(/^repeat 2$/);
   for (const index of [1, 0, 1]) await move(cluster(), job.container(index));
   t.deepEqual(await job.finish(), endedVerified, job.all);

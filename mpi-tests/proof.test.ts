@@ -23,7 +23,7 @@ for (const { kernel, size, ranks } of [
     const [expected = ''] = repeatsOf(unmoved);
     t.regex(expected, /^value /);
 
-    const job = await submitRun(cluster(), `${programs}/${kernel} ${size} --seconds 200`, { nodes: ranks });
+    const job = await submitRun(cluster(), `${programs}/${kernel} ${size} --seconds 600`, { nodes: ranks });
     await moveInMidRun(job, 1, /^iteration /, 'n3');
     await moveInMidRun(job, 0, /^iteration /, 'n2');
     const end = await job.finish();

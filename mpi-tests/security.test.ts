@@ -55,7 +55,7 @@ async function stillRuns(job: Job): Promise<void> {
 }
 
 test('an agent refuses commands that are not signed with the key of the cluster', async (t) => {
-  const job = await submitRun(cluster(), '/opt/rankshift-tests/bin/pingpong --seconds 100 --pause-us 1000');
+  const job = await submitRun(cluster(), '/opt/rankshift-tests/bin/pingpong --seconds 600 --pause-us 1000');
   await job.untilPrinted(/progress/);
   const container = job.container(1);
   const body: EnvelopeBody = {
@@ -124,7 +124,7 @@ test('who has no certificate of the cluster gets nothing from an agent', async (
 });
 
 test('a node has no more rights over another than an order of the controller gives it', async (t) => {
-  const job = await submitRun(cluster(), '/opt/rankshift-tests/bin/pingpong --seconds 100 --pause-us 1000');
+  const job = await submitRun(cluster(), '/opt/rankshift-tests/bin/pingpong --seconds 600 --pause-us 1000');
   await job.untilPrinted(/progress/);
   const { address } = cluster().testbed.node('n1');
   const order = await recorded('n1', 'launch');

@@ -34,7 +34,7 @@ function windows(records: readonly MigrationRecord[]): { from: number; to: numbe
 }
 
 test('all containers of a job change places at once, again and again, and CG is verified', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/cg A --seconds 300`, { nodes: 3 });
+  const job = await submitRun(cluster(), `${programs}/cg A --seconds 600`, { nodes: 3 });
   await job.untilPrinted(/^iteration /, 2);
   const stalls: number[] = [];
   for (let round = 0; round < 4; round++) {
@@ -62,7 +62,7 @@ test('all containers of a job change places at once, again and again, and CG is 
 });
 
 test('a gang freezes together; one that is called off meanwhile keeps nobody', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/cg A --seconds 300`, { nodes: 3 });
+  const job = await submitRun(cluster(), `${programs}/cg A --seconds 600`, { nodes: 3 });
   await job.untilPrinted(/^iteration /, 2);
   const before = await places(job);
   const around = new Map([0, 1, 2].map((index) => [index, before.get((index + 1) % 3) ?? '']));
@@ -107,7 +107,7 @@ test('a gang freezes together; one that is called off meanwhile keeps nobody', a
 });
 
 test('of two that change places one is called off at its gate, while the controller dies: the other arrives', async (t) => {
-  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 200`);
+  const job = await submitRun(cluster(), `${programs}/allreduce --seconds 600`);
   await job.untilPrinted(/progress/);
   setBreakpoint(cluster(), 'n2', 'target-gate');
   const [stays, goes] = await Promise.all([
