@@ -32,12 +32,13 @@ export async function inspect(
       // Only with a link to compare it with.
       if (target === null) return [looked, null, null] as const;
       const pages = pagesProgramOf(config);
-      const packed = await samplePacking(pages, handle.cgroup).catch(() => null);
-      if (!mayTrack) return [looked, null, packed] as const;
-      const sampled = sampleWrites(pages, handle.cgroup, sampleMs)
+      // Beside the other, which waits for the most part.
+      const packing = samplePacking(pages, handle.cgroup).catch(() => null);
+      if (!mayTrack) return [looked, null, await packing] as const;
+      const sampling = sampleWrites(pages, handle.cgroup, sampleMs)
         .catch(() => sampleSoftDirty(pages, handle.cgroup, sampleMs))
         .catch(() => null);
-      return [looked, await sampled, packed] as const;
+      return [looked, ...(await Promise.all([sampling, packing]))] as const;
     }),
     directorySize(handle.upper),
     target === null ? null : linkTo(context, target).catch((error: Error) => error),

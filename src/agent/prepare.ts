@@ -58,16 +58,31 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
     clock: null,
   });
   await breakpoint(config, 'target-preparing');
-  await mountMigration(config, migration, memoryBytes * imageFactor + metadataBytes);
-  if (lazy) await mkdir(storeDirOf(config, migration), { mode: 0o700 });
-  await prepareContainerDir(containerDir(config, facts.id));
-  await buildNetwork(context, facts, places, true);
-  // Where the others are by now: one that moved meanwhile may have told this node before it had tables.
-  await refreshPlaces(context, facts.job);
-  await buildBundle(context, facts);
-  await makeCgroup(context, facts);
-  await makeGate(migrationDir(config, migration), nodeProgramOf(config));
+  await allOf([
+    async () => {
+      await mountMigration(config, migration, memoryBytes * imageFactor + metadataBytes);
+      if (lazy) await mkdir(storeDirOf(config, migration), { mode: 0o700 });
+      await makeGate(migrationDir(config, migration), nodeProgramOf(config));
+    },
+    async () => {
+      await buildNetwork(context, facts, places, true);
+      // Where the others are by now: one that moved meanwhile may have told this node before it had tables.
+      await refreshPlaces(context, facts.job);
+    },
+    async () => {
+      await prepareContainerDir(containerDir(config, facts.id));
+      await buildBundle(context, facts);
+      await makeCgroup(context, facts);
+    },
+  ]);
   await breakpoint(config, 'target-prepared');
+}
+
+/** Side by side. Throws the first failure when none is still at work: what a failure has cleared away stays away. */
+async function allOf(acts: readonly (() => Promise<void>)[]): Promise<void> {
+  const ended = await Promise.allSettled(acts.map((act) => act()));
+  const failed = ended.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** The source's own word over the channel: what lies in Redis could be anybody's. */

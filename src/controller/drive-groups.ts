@@ -9,6 +9,7 @@ import { forgetLeft, noteLeft } from '../store/left.ts';
 import { listActiveMigrations, readMigrations } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
 import { returners } from './evacuate.ts';
+import { onGroupNews } from './group-news.ts';
 import { planGroup } from './plan-group.ts';
 import { termsOfMove } from './policy.ts';
 import { cancelMigration, queueMigration } from './requests.ts';
@@ -16,45 +17,72 @@ import { cancelMigration, queueMigration } from './requests.ts';
 const lookMs = 300;
 const leaseMs = 3000;
 
+/** Moves of a group that were under way at its last look. */
+const underWay = new Map<string, Set<string>>();
+
 /** Drives all groups that go on: one controller each, and whoever takes over comes to the same from the records. */
 export function driveGroups(context: ControllerContext): void {
   let timer: NodeJS.Timeout;
+  let looking = false;
+  let wanted = false;
   const later = (ms: number) => {
     if (context.stopping.aborted) return;
+    clearTimeout(timer);
     timer = setTimeout(() => {
-      const started = performance.now();
+      looking = true;
+      wanted = false;
       look(context)
-        .catch((error: Error) => context.log.warn({ error: error.message }, 'driving groups'))
-        // On a large cluster a look takes its time: a tenth of it at most is for looks.
-        .finally(() => later(Math.max(lookMs, 9 * (performance.now() - started))));
+        .catch((error: Error) => {
+          context.log.warn({ error: error.message }, 'driving groups');
+          return 0;
+        })
+        .then((tookMs) => {
+          looking = false;
+          // Of a large group a look takes its time: a tenth of it at most is for looks.
+          later(wanted ? lookMs : Math.max(lookMs, 9 * tookMs));
+        });
     }, ms);
   };
+  onGroupNews(context, (group, migration) => {
+    const moves = underWay.get(group);
+    if (migration !== null) moves?.delete(migration);
+    // Of the others the next look will tell as well; after the last one nobody should have to wait for it.
+    if (migration !== null && (moves === undefined || moves.size > 0)) return;
+    wanted = true;
+    if (!looking) later(lookMs);
+  });
   later(lookMs);
   context.stopping.addEventListener('abort', () => clearTimeout(timer));
 }
 
-async function look(context: ControllerContext): Promise<void> {
+/** @returns how long the longest look took, ms, without what was begun in it */
+async function look(context: ControllerContext): Promise<number> {
   const groups = await listActiveGroups(context.redis);
-  await Promise.all(groups.map((group) => lookAt(context, group)));
+  const took = await Promise.all(groups.map((group) => lookAt(context, group)));
+  return Math.max(0, ...took);
 }
 
-async function lookAt(context: ControllerContext, { id }: GroupRecord): Promise<void> {
+async function lookAt(context: ControllerContext, { id }: GroupRecord): Promise<number> {
   const lease = await HeldLease.take(context.redis, `group-${id}`, leaseMs);
-  if (lease === null) return;
+  if (lease === null) return 0;
   try {
     // As it is now that nobody else drives it.
     const [group] = await readGroups(context.redis, [id]);
-    if (group?.state === 'active') await advance(context, lease, group);
-    else {
-      // Another controller ended it.
-      allLooks.next.delete(id);
-      if (group !== undefined) await forgetEnded(context.redis, id);
-    }
+    if (group?.state === 'active') return await advance(context, lease, group);
+    // Another controller ended it.
+    forget(id);
+    if (group !== undefined) await forgetEnded(context.redis, id);
   } catch (error) {
     context.log.warn({ group: id, error: (error as Error).message }, 'a group was not driven; it is tried again');
   } finally {
     await lease.drop();
   }
+  return 0;
+}
+
+function forget(group: string): void {
+  allLooks.next.delete(group);
+  underWay.delete(group);
 }
 
 /** When all containers are looked at, by group: what that costs is a twentieth of the time at most. */
@@ -92,9 +120,10 @@ async function factsOf({ redis }: ControllerContext, group: GroupRecord, all: bo
   };
 }
 
-/** One look: what the records say is written into the group, moves are begun or called off. */
-async function advance(context: ControllerContext, lease: HeldLease, before: GroupRecord): Promise<void> {
+/** One look: what the records say is written into the group, moves are begun or called off. @returns what it took, ms */
+async function advance(context: ControllerContext, lease: HeldLease, before: GroupRecord): Promise<number> {
   const { redis, log } = context;
+  const started = performance.now();
   let facts = await factsOf(context, before, allLooks.due(before.id));
   let step = stepGroup(before, facts);
   // It may be over but for what has started on its nodes meanwhile.
@@ -109,7 +138,12 @@ async function advance(context: ControllerContext, lease: HeldLease, before: Gro
       if (RankshiftError.from(error).code !== 'E_REFUSED') throw error;
     });
   }
+  const lookedMs = performance.now() - started;
   const begun = await begin(context, lease, before, step.members, step.start, facts.containers);
+  underWay.set(
+    before.id,
+    new Set(begun.flatMap(({ state, migration }) => (state === 'moving' ? (migration ?? []) : []))),
+  );
   const moved = new Set(before.members.flatMap(({ container, state }) => (state === 'moved' ? container : [])));
   const news = begun.filter(({ container }) => !moved.has(container));
   await Promise.all(
@@ -117,16 +151,17 @@ async function advance(context: ControllerContext, lease: HeldLease, before: Gro
   );
   const ended = step.state !== 'active' && begun.every((member, index) => member.state === step.members[index]?.state);
   const changed = ended || JSON.stringify(begun) !== JSON.stringify(before.members);
-  if (!changed) return;
+  if (!changed) return lookedMs;
   const now = await changeGroup(redis, before.id, (group) => {
     const written = afterLook(before, group, begun, ended ? step.state : 'active', Date.now());
     if (written === null)
       throw new RankshiftError('E_STALE', `${before.id} was driven by another controller meanwhile`);
     return written;
   });
-  if (now.state === 'active') return;
-  allLooks.next.delete(now.id);
+  if (now.state === 'active') return lookedMs;
+  forget(now.id);
   log.info({ group: now.id, state: now.state }, `${now.kind} ${now.id}: ${summaryOf(begun)}`);
+  return lookedMs;
 }
 
 /** Starts the moves of those that want one; what has no target any more is looked at again. */

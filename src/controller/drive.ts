@@ -15,6 +15,7 @@ import { type Apply, waiting } from './apply.ts';
 import { calledOff, cancelled, postponed } from './called-off.ts';
 import type { ControllerContext } from './context.ts';
 import { finishMove } from './finish-move.ts';
+import { tellGroupNews } from './group-news.ts';
 import { holdTarget } from './hold-target.ts';
 import { goAlone, letGo } from './let-go.ts';
 import { fetchOrder } from './locate-layers.ts';
@@ -82,6 +83,7 @@ async function clearUp(context: ControllerContext, record: MigrationRecord): Pro
     letGo(context, record),
   ]);
   await forgetActive(redis, record);
+  if (record.request.group !== undefined) tellGroupNews(context, record.request.group, record.id);
   // What was held for a move that did not take place goes back; of one that did, all is settled (finish-move.ts).
   if (record.state !== 'completed' && record.target !== null) void settleSoon(context, record.job);
   return record;

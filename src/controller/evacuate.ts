@@ -8,6 +8,7 @@ import { HeldLease } from '../store/leases.ts';
 import { listLeft } from '../store/left.ts';
 import type { Caller } from './authorize.ts';
 import type { ControllerContext } from './context.ts';
+import { tellGroupNews } from './group-news.ts';
 import { gatherNodes } from './node-facts.ts';
 import { type Leaver, planGroup } from './plan-group.ts';
 
@@ -115,6 +116,7 @@ export async function startGroup(
     await held.confirm();
     const group = await createGroup(context.redis, { ...wish, askedAt, nodes, requestedBy: { uid, name }, members });
     context.log.info({ group: group.id, nodes, reason: wish.reason, origin: wish.origin }, `${wish.kind} ${group.id}`);
+    tellGroupNews(context, group.id, null);
     return { groups: [...groups, { group, joined: false }], notes };
   });
 }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { RankshiftError } from '../errors.ts';
 import { type ContainerRecord, containerId, containerRecordSchema } from '../migration/container.ts';
 import type { MigrationRecord } from '../migration/record.ts';
@@ -8,6 +9,10 @@ import { migrationKey } from './migrations.ts';
 
 const key = (id: string) => `${keyPrefix}:container:${id}`;
 const all = `${keyPrefix}:containers`;
+
+/** Redis does nothing else meanwhile: for some milliseconds. */
+const mostAtOnce = 500;
+const rowsSchema = z.preprocess((rows) => (Array.isArray(rows) ? rows : []), z.array(z.record(z.string(), z.string())));
 
 export async function createContainer(redis: Redis, record: ContainerRecord): Promise<void> {
   const { id } = record;
@@ -34,10 +39,16 @@ export async function listContainers(redis: Redis): Promise<ContainerRecord[]> {
 
 /** Those of these that there are. */
 export async function readContainers(redis: Redis, ids: readonly string[]): Promise<ContainerRecord[]> {
-  const pipeline = redis.pipeline();
-  for (const id of ids) pipeline.hgetall(key(id));
-  const rows = (await pipeline.exec()) ?? [];
-  return rows.map(([, fields]) => parse(fields as Record<string, string>)).filter((record) => record !== null);
+  const records: ContainerRecord[] = [];
+  for (let first = 0; first < ids.length; first += mostAtOnce) {
+    const keys = ids.slice(first, first + mostAtOnce).map(key);
+    const rows: unknown = JSON.parse(String(await script(redis, 'readContainers', ...keys)));
+    for (const row of rowsSchema.parse(rows)) {
+      const record = parse(row);
+      if (record !== null) records.push(record);
+    }
+  }
+  return records;
 }
 
 /** Where the containers of one job are: of each that there is its index and the node that owns it. */
