@@ -12,6 +12,7 @@ import { returners } from './evacuate.ts';
 import { onGroupNews } from './group-news.ts';
 import { planGroup } from './plan-group.ts';
 import { termsOfMove } from './policy.ts';
+import { repeatLooks } from './repeat-looks.ts';
 import { cancelMigration, queueMigration } from './requests.ts';
 
 const lookMs = 300;
@@ -22,37 +23,19 @@ const underWay = new Map<string, Set<string>>();
 
 /** Drives all groups that go on: one controller each, and whoever takes over comes to the same from the records. */
 export function driveGroups(context: ControllerContext): void {
-  let timer: NodeJS.Timeout;
-  let looking = false;
-  let wanted = false;
-  const later = (ms: number) => {
-    if (context.stopping.aborted) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      looking = true;
-      wanted = false;
-      look(context)
-        .catch((error: Error) => {
-          context.log.warn({ error: error.message }, 'driving groups');
-          return 0;
-        })
-        .then((tookMs) => {
-          looking = false;
-          // Of a large group a look takes its time: a tenth of it at most is for looks.
-          later(wanted ? lookMs : Math.max(lookMs, 9 * tookMs));
-        });
-    }, ms);
-  };
+  const lookAtAll = () =>
+    look(context).catch((error: Error) => {
+      context.log.warn({ error: error.message }, 'driving groups');
+      return 0;
+    });
+  // Of a large group a look takes its time: a tenth of it at most is for looks.
+  const looks = repeatLooks(lookAtAll, { leastMs: lookMs, pauseFactor: 9 }, context.stopping);
   onGroupNews(context, (group, migration) => {
     const moves = underWay.get(group);
     if (migration !== null) moves?.delete(migration);
     // Of the others the next look will tell as well; after the last one nobody should have to wait for it.
-    if (migration !== null && (moves === undefined || moves.size > 0)) return;
-    wanted = true;
-    if (!looking) later(lookMs);
+    if (migration === null || moves?.size === 0) looks.soon();
   });
-  later(lookMs);
-  context.stopping.addEventListener('abort', () => clearTimeout(timer));
 }
 
 /** @returns how long the longest look took, ms, without what was begun in it */
