@@ -1,11 +1,13 @@
 import { teardownResultSchema } from '../migration/commands.ts';
+import type { ContainerRecord } from '../migration/container.ts';
 import { isFinal } from '../migration/machine.ts';
 import { readAllocation } from '../store/allocations.ts';
-import { abortSwitch, listContainers, removeContainer, setContainerState } from '../store/containers.ts';
-import { applyEvent, listActiveMigrations } from '../store/migrations.ts';
+import { abortSwitch, removeContainer, setContainerState } from '../store/containers.ts';
+import { applyEvent, listMovesOf } from '../store/migrations.ts';
 import { type RunRecord, readRun, removeRun, updateRun } from '../store/runs.ts';
 import { stopWaiting } from '../store/turns.ts';
 import type { ControllerContext } from './context.ts';
+import { containersOfJob } from './places.ts';
 import { settleSoon } from './watch-allocations.ts';
 
 /** A move that is called off ends within seconds, unless an agent is away. */
@@ -39,10 +41,9 @@ export async function endRun(context: ControllerContext, job: number, only?: str
 async function endThis(context: ControllerContext, job: number, run: RunRecord | null): Promise<Lost[]> {
   const { redis, log } = context;
   if (run !== null) await updateRun(redis, { ...run, state: 'ending' });
-  await endMoves(context, job);
-  const containers = (await listContainers(redis)).filter(
-    (container) => container.job === job && (run === null || ['', run.run].includes(container.run)),
-  );
+  const ofJob = async () => await containersOfJob(context, job);
+  await endMoves(context, job, await ofJob());
+  const containers = (await ofJob()).filter((container) => run === null || ['', run.run].includes(container.run));
   const lost: Lost[] = [];
   await Promise.all(
     containers.map(async ({ id, index, owner, run: of }) => {
@@ -75,12 +76,14 @@ async function endThis(context: ControllerContext, job: number, run: RunRecord |
  * Calls the moves of a job off, also in the middle of a switch, and waits for their end: only then it is certain on which
  * nodes its containers are, and none is taken apart while CRIU works on it.
  */
-async function endMoves(context: ControllerContext, job: number): Promise<void> {
+async function endMoves(
+  context: ControllerContext,
+  job: number,
+  containers: readonly Pick<ContainerRecord, 'id'>[],
+): Promise<void> {
   const { redis, log } = context;
-  const moves = async () => {
-    const active = await listActiveMigrations(redis);
-    return active.filter((record) => record.job === job && !isFinal(record.state));
-  };
+  const ids = containers.map(({ id }) => id);
+  const moves = async () => (await listMovesOf(redis, ids)).filter(({ state }) => !isFinal(state));
   for (const { id } of await moves()) {
     const { state, epoch, container } = await applyEvent(redis, id, { type: 'cancel-requested', at: Date.now() });
     await stopWaiting(redis, id);

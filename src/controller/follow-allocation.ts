@@ -8,22 +8,22 @@ import {
   shadowMinutes,
   withComment,
 } from '../migration/allocation.ts';
-import type { ContainerRecord } from '../migration/container.ts';
+import { type ContainerRecord, containerId } from '../migration/container.ts';
 import { isFinal } from '../migration/machine.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { setAdminComment, shrinkJob, stepNodes } from '../slurm/allocation.ts';
 import { holdsNodes, type JobFacts, jobFacts } from '../slurm/facts.ts';
 import { cancelShadows, type ListedShadow, limitShadow, listShadows } from '../slurm/shadow.ts';
 import { readAllocation, removeAllocation, writeAllocation } from '../store/allocations.ts';
-import { listContainers } from '../store/containers.ts';
 import type { HeldLease } from '../store/leases.ts';
-import { listActiveMigrations } from '../store/migrations.ts';
+import { listMovesOf } from '../store/migrations.ts';
 import { readRun } from '../store/runs.ts';
 import { withAllocationOf } from './allocation-lock.ts';
 import { confineMoved } from './confine-moved.ts';
 import type { ControllerContext } from './context.ts';
 import { holdNode } from './hold-target.ts';
 import { ownShadows } from './own-shadows.ts';
+import { containersOfJob } from './places.ts';
 
 /** A node that is not held any more is asked for in passing: the next look tries again. */
 const againMs = 2000;
@@ -40,12 +40,12 @@ export async function settleAllocation(context: ControllerContext, job: number):
     const { config, redis, log } = context;
     const [facts, listed] = await Promise.all([factsOrNull(context, job), listShadows(config)]);
     const record = await readAllocation(redis, job);
-    const [run, all, active] = await Promise.all([
-      readRun(redis, job),
-      listContainers(redis),
-      listActiveMigrations(redis),
-    ]);
-    const moves = active.filter((move) => move.job === job && !isFinal(move.state));
+    const run = await readRun(redis, job);
+    const ofRun = Array.from({ length: run?.containers ?? 0 }, (_, index) => containerId(job, index));
+    const ids = new Set([...ofRun, ...Object.keys(record?.places ?? {})]);
+    const moves = (await listMovesOf(redis, [...ids])).filter(({ state }) => !isFinal(state));
+    // After the moves: where one has ended meanwhile, its container is where that brought it.
+    const all = await containersOfJob(context, job);
     const lost = ownShadows(listed, record, job).filter(({ migration }) => !moves.some(({ id }) => id === migration));
     if (lost.length > 0) {
       log.warn({ job, shadows: lost }, 'shadows that no record knows are cancelled');
@@ -69,7 +69,7 @@ export async function settleAllocation(context: ControllerContext, job: number):
     }
     // The end of its run is under way: what is held is still needed, and nothing more is.
     if (over) return [];
-    const containers = all.filter((container) => container.job === job && container.state !== 'ended');
+    const containers = all.filter(({ state }) => state !== 'ended');
     return await align(context, lease, facts, record, { containers, moves, listed });
   });
 }

@@ -4,9 +4,9 @@ import type { ContainerRecord } from '../migration/container.ts';
 import type { Plan, Reason } from '../migration/record.ts';
 import { type JobFacts, jobFacts, nodeFacts } from '../slurm/facts.ts';
 import { tryShadow } from '../slurm/shadow.ts';
-import { listContainers } from '../store/containers.ts';
 import type { ControllerContext } from './context.ts';
 import { allocationOf, shadowRequest, shareOf } from './hold-target.ts';
+import { containersOfJob } from './places.ts';
 
 /** What the allocation of a container's job means for a move. */
 export interface AllocationOutlook {
@@ -76,13 +76,14 @@ async function refusal(
 }
 
 async function outlookNotes(
-  { config, redis }: ControllerContext,
+  context: ControllerContext,
   facts: JobFacts,
   container: ContainerRecord,
   node: string,
   { cpus, memoryMiB, whole }: Share,
   has: boolean,
 ): Promise<string[]> {
+  const { config } = context;
   const { job, owner } = container;
   const memory = memoryMiB === null ? '' : `, ${memoryMiB} MiB`;
   const what = whole ? 'all of it' : `${cpus} processor${cpus === 1 ? '' : 's'}${memory}`;
@@ -91,8 +92,8 @@ async function outlookNotes(
     : config.allocationFollow === 'merge'
       ? `${node} joins job ${job} (${what})`
       : `${node} is held by a job of its own for ${facts.user} (${what})`;
-  const stay = (await listContainers(redis)).some(
-    (other) => other.job === job && other.id !== container.id && other.owner === owner,
+  const stay = (await containersOfJob(context, job)).some(
+    (other) => other.id !== container.id && other.owner === owner,
   );
   if (stay || !facts.nodes.includes(owner)) return [coming];
   const going =

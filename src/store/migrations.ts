@@ -75,6 +75,12 @@ export async function listMovesBefore(redis: Redis, container: string, before: s
   );
 }
 
+/** Moves of these containers that are not at their end, or whose end is being dealt with. */
+export async function listMovesOf(redis: Redis, containers: readonly string[]): Promise<MigrationRecord[]> {
+  const ids = await Promise.all(containers.map((container) => redis.smembers(movesOf(container))));
+  return await readMany(redis, ids.flat());
+}
+
 /** Those that somebody has to drive, oldest first; some may have ended, with their lock still to be freed. */
 export async function listActiveMigrations(redis: Redis): Promise<MigrationRecord[]> {
   return await Array.fromAsync(activeMigrations(redis));
