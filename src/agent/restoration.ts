@@ -158,19 +158,22 @@ export class Restoration {
   }
 
   /**
-   * After the commit: the gate, and then the port; the sockets are there, so that nothing is answered with RST. Where
+   * After the commit: port and gate at once; the sockets are there, so that nothing is answered with RST. Where
    * nobody stands at the gate any more the port stays held: what these sockets acknowledged, the peers would never send
    * to the ones that are restored next (untilRunning).
    */
   async open(): Promise<void> {
     const armed = this.#release ?? undefined;
     this.#release = null;
-    if (!(await decideGate(this.directory, 'open'))) {
+    if (!(await gateStands(this.directory))) {
       armed?.drop();
       return;
     }
+    // At once: CRIU's wake of the peers, some milliseconds behind the gate, must find the port open.
+    const released = this.timeline.span('release', () => release(this.identity, armed));
+    await decideGate(this.directory, 'open');
     this.timeline.mark('gate opened');
-    await this.timeline.span('release', () => release(this.identity, armed));
+    await released;
   }
 
   /** Waits until the container runs here, remembers it, and looks for the first data from its peers. */
