@@ -15,7 +15,10 @@ export const costSampleSchema = z.object({
   /** Throughput of the link as the plan had it, and what the stream then carried; null where too little went to say. */
   probedBytesPerSecond: z.number().nullable(),
   carriedBytesPerSecond: z.number().nullable(),
-  /** Of the total, what was neither round nor downtime nor waiting for a turn. */
+  /** Sent in the freeze, and left behind to come after it. */
+  frozenBytes: z.number(),
+  leftBytes: z.number(),
+  /** Of the total, what was neither round nor downtime nor waiting for a turn; what was left behind comes in it. */
   aroundMs: z.number(),
 });
 export type CostSample = z.infer<typeof costSampleSchema>;
@@ -31,13 +34,11 @@ export function costSample(record: MigrationRecord, endedAt: number): CostSample
   const span = (name: string) => result.timeline.find((entry) => entry.name === name)?.ms ?? 0;
   const rounds = result.copy?.rounds ?? [];
   const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
-  // What was left behind goes over the same link after the commit; it is no cost of the move's own.
   const leftBytes = result.leftBytes ?? 0;
   const frozen = { bytes: result.bytes.pages - sum(rounds.map(({ bytes }) => bytes)) - leftBytes, ms: span('pages') };
   const largest = [...rounds, frozen].toSorted((a, b) => b.bytes - a.bytes)[0] ?? frozen;
   const waitedMs = sum(record.phases.filter(({ name }) => name === 'queued').map(({ ms }) => ms ?? 0));
   const aroundMs = endedAt - record.createdAt - waitedMs - result.downtimeMs - sum(rounds.map(({ ms }) => ms));
-  const tailMs = (leftBytes / (plan.link?.bytesPerSecond ?? Number.POSITIVE_INFINITY)) * 1000;
   const limited = record.request.bandwidth !== undefined;
   return {
     ...{ strategy: plan.strategy, lazy: plan.lazy, source, target, memoryBytes: plan.memoryBytes },
@@ -45,7 +46,7 @@ export function costSample(record: MigrationRecord, endedAt: number): CostSample
     probedBytesPerSecond: plan.link?.bytesPerSecond ?? null,
     carriedBytesPerSecond:
       limited || largest.bytes < tellingBytes || largest.ms <= 0 ? null : (largest.bytes / largest.ms) * 1000,
-    aroundMs: Math.max(0, aroundMs - tailMs),
+    ...{ frozenBytes: Math.max(0, frozen.bytes), leftBytes, aroundMs: Math.max(0, aroundMs) },
   };
 }
 
@@ -57,6 +58,8 @@ export interface CostEstimate {
   fixedMs: number;
   /** Of it, the time in which pages go for nothing: beside the dump. */
   overlapMs: number;
+  /** What goes in the freeze of a move that leaves the rest behind: memory that CRIU cannot fill in later. */
+  eagerBytes: number;
   /** Preparation, clearing up and the filling in of memory: ms, and ms per byte of memory. */
   aroundMs: number;
   aroundMsPerByte: number;
@@ -89,17 +92,31 @@ export function estimateCost(samples: readonly CostSample[], kind: MoveKind): Co
   const telling = overAlike.length >= enoughAlike ? overAlike : likeIt;
   const between = telling.filter(({ source, target }) => source === kind.source && target === kind.target);
   const last = (between.length >= enough ? between : telling).slice(0, lately);
-  const line = theilSen(last.map(({ memoryBytes, aroundMs }) => [memoryBytes, aroundMs] as const));
+  const line = theilSen(last.map((sample) => [sample.memoryBytes, aroundMs(sample, samples)] as const));
   return {
     fixedMs: median(last.map(({ downtimeMs, dumpMs, pagesMs }) => downtimeMs - Math.max(0, pagesMs - dumpMs))),
     overlapMs: median(last.map(({ dumpMs }) => dumpMs)),
+    eagerBytes: eagerBytes(last),
     aroundMs: line.at,
     aroundMsPerByte: line.slope,
     rateFactor: rateFactor(samples, kind),
   };
 }
 
-function rateFactor(samples: readonly CostSample[], kind: MoveKind): number {
+/** By those that left the rest behind; 0 where none did. */
+function eagerBytes(samples: readonly CostSample[]): number {
+  const eager = samples.flatMap(({ leftBytes, frozenBytes }) => (leftBytes > 0 ? [frozenBytes] : []));
+  return eager.length === 0 ? 0 : median(eager);
+}
+
+/** What was left behind went over the link as all else does there; that is no cost of the move's own. */
+function aroundMs(sample: CostSample, samples: readonly CostSample[]): number {
+  if (sample.leftBytes === 0) return sample.aroundMs;
+  const rate = (sample.probedBytesPerSecond ?? Number.POSITIVE_INFINITY) * rateFactor(samples, sample);
+  return Math.max(0, sample.aroundMs - (sample.leftBytes / rate) * 1000);
+}
+
+function rateFactor(samples: readonly CostSample[], kind: Pick<MoveKind, 'lazy' | 'probedBytesPerSecond'>): number {
   const factors = samples.flatMap(({ lazy, probedBytesPerSecond: probed, carriedBytesPerSecond: carried }) => {
     if (lazy !== kind.lazy || probed === null || carried === null) return [];
     return areAlike(probed, kind.probedBytesPerSecond) ? [carried / probed] : [];
