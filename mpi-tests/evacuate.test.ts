@@ -149,3 +149,25 @@ test('a node that goes down with its agent is reported as lost, and nothing of i
   // It ran all the while.
   t.deepEqual(await job.finish(), endedVerified, job.all);
 });
+
+test('a node without its agent is drained by the health check of Slurm, and emptied when the agent is back', async (t) => {
+  await cluster().exec('ctl', ['scontrol', 'update', 'NodeName=n[2-3]', 'State=RESUME']);
+  for (const node of ['ctl', ...cluster().nodes])
+    await cluster().output(node, ['tee', '-a', '/etc/slurm/slurm.conf'], { input: 'HealthCheckInterval=5\n' });
+  await installIntoSlurm(cluster(), {}, ['--health-check']);
+  const job = await submitRun(cluster(), allreduce, { nodelist: 'n[1-2]' });
+  await job.untilPrinted(/progress/);
+  const node = () => cluster().output('ctl', ['scontrol', 'show', 'node', 'n2']);
+  await sleep(6000);
+  t.notRegex(await node(), /DRAIN/, 'all is well');
+  await holdService(cluster(), 'n2', 'agent');
+  try {
+    await until('n2 is drained', async () => /State=\S*DRAIN/.test(await node()), { timeoutMs: 60_000, pollMs: 500 });
+    t.regex(await node(), /Reason=rankshift: the agent does not run/);
+    t.is(await nodeOf(cluster(), job.container(1)), 'n2');
+  } finally {
+    await releaseService(cluster(), 'n2', 'agent');
+  }
+  await until('n2 is empty', async () => (await nodeOf(cluster(), job.container(1))) === 'n3', { timeoutMs: 120_000 });
+  t.deepEqual(await job.finish(), endedVerified, job.all);
+});

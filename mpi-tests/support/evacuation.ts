@@ -13,8 +13,12 @@ const groupAnswer = z.object({
 });
 
 /** `rankshift slurm install` on all nodes as an administrator does it, with settings of rankshift.conf beside. */
-export async function installIntoSlurm(cluster: Cluster, settings: Record<string, string>): Promise<void> {
-  const argv = ['rankshift', 'slurm', 'install', '--yes', '--reboot-program', '/usr/local/sbin/reboot-node'];
+export async function installIntoSlurm(
+  cluster: Cluster,
+  settings: Record<string, string>,
+  more: readonly string[] = [],
+): Promise<void> {
+  const argv = ['rankshift', 'slurm', 'install', '--yes', '--reboot-program', '/usr/local/sbin/reboot-node', ...more];
   for (const node of ['ctl', ...cluster.nodes]) await cluster.output(node, argv);
   await cluster.output('ctl', ['scontrol', 'reconfigure']);
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`);

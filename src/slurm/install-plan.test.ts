@@ -31,6 +31,19 @@ test('what is installed names the programs of the site, and taking it out gives 
   for (const { content } of plan.files) t.notRegex(content, /@[A-Z]+@/);
 });
 
+test('an interval of the site stays, but for one that means never', (t) => {
+  const intervals = (own: string) => {
+    const text = `${conf}HealthCheckInterval=${own}\n`;
+    const planned = contentOf(
+      planInstall({ ...facts, slurmConf: { ...facts.slurmConf, text } }),
+      '/etc/slurm/slurm.conf',
+    );
+    return planned.split('\n').filter((line) => line.startsWith('HealthCheckInterval'));
+  };
+  t.deepEqual(intervals('300'), ['HealthCheckInterval=300']);
+  t.deepEqual(intervals('0'), ['HealthCheckInterval=60']);
+});
+
 test('installed twice it is the same, and nothing is chained to itself', (t) => {
   const first = planInstall(facts);
   const again = planInstall({

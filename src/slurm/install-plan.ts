@@ -64,7 +64,8 @@ export function planInstall(facts: InstallFacts): InstallPlan {
     };
     files.push({ path: `${dir}/health`, mode: 0o755, content: fill(templates.health, more) });
     settings.push(['HealthCheckProgram', `${dir}/health`]);
-    if (settingOf(plain, 'HealthCheckInterval') === null) settings.push(['HealthCheckInterval', '60']);
+    // 0 is Slurm's word for never.
+    if (Number(settingOf(plain, 'HealthCheckInterval') ?? 0) === 0) settings.push(['HealthCheckInterval', '60']);
   }
   files.push({ path: facts.slurmConf.path, mode: 0o644, content: withOurs(plain, settings) });
   const triggers = new Map<NodeEvent, string>();
