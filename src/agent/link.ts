@@ -6,10 +6,10 @@ import type { LinkFacts } from '../migration/record.ts';
 import { severalStreams } from '../migration/wire.ts';
 import { patiently } from '../patience.ts';
 import { answerClock } from './answer-clock.ts';
-import { measureClocks, roundTripMs } from './clocks.ts';
+import { clockExchange, measureClocks, roundTripMs } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { bulkProgramOf } from './local-handle.ts';
-import { bulkAnswerSchema, clockAnswerSchema, toTargetSchema } from './messages.ts';
+import { bulkAnswerSchema, toTargetSchema } from './messages.ts';
 import { connectFor } from './switch-connections.ts';
 
 /** For a round trip; clocks that have to be right take more. */
@@ -42,8 +42,7 @@ export async function linkTo(context: AgentContext, to: AgentAddress): Promise<L
 async function measureLink(context: AgentContext, to: AgentAddress): Promise<LinkFacts> {
   const channel = await connectFor(context, to, { op: 'link' });
   try {
-    const exchange = () => channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: stepMs });
-    const clocks = await measureClocks(exchange, exchanges);
+    const clocks = await measureClocks(clockExchange(channel, stepMs), exchanges);
     const roundTrip = roundTripMs(clocks);
     const probe = roundTrip < distantMs ? nearProbe : distantProbe;
     const load = async (streams: number) => {

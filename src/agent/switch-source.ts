@@ -20,7 +20,7 @@ import type { Gang } from '../store/gangs.ts';
 import { passSlot } from '../store/turns.ts';
 import { Timeline } from '../telemetry/timeline.ts';
 import { bulkTurn } from './bulk-turn.ts';
-import { describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
+import { clockExchange, describeClocks, measureClocks, namespaceOffset, type SwitchClocks } from './clocks.ts';
 import type { AgentContext } from './context.ts';
 import { ControlLink } from './control-link.ts';
 import { copyRounds, type RoundSource, roundsWhileWaiting } from './copy-rounds.ts';
@@ -28,7 +28,6 @@ import { armDrain, drain } from './drain.ts';
 import { readLocalContainer, writeRole, writeSwitchResult } from './files.ts';
 import { jobNodes } from './job-nodes.ts';
 import { describeLocal, type LocalHandle, leaveOutOf, pagesProgramOf } from './local-handle.ts';
-import { clockAnswerSchema } from './messages.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { parkRanks, releaseRanks } from './quiesce.ts';
 import { untilGangReached } from './rendezvous.ts';
@@ -335,9 +334,7 @@ class SourceRun {
   async #measureClocks(): Promise<SwitchClocks> {
     const channel = await connectFor(this.context, this.order.target, { op: 'link' });
     try {
-      return await measureClocks(() =>
-        channel.request({ op: 'clock' }, clockAnswerSchema, { timeoutMs: patiently(2000) }),
-      );
+      return await measureClocks(clockExchange(channel, patiently(2000)));
     } finally {
       channel.destroy();
     }
