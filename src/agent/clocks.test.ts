@@ -27,15 +27,18 @@ function exchangeOver(roundTripMs: number, { aheadNs = 0n, busyMs = 0 }: { ahead
 }
 
 for (const roundTripMs of [0, 60]) {
-  test.serial(`over a link with a round trip of ${roundTripMs} ms the best of many exchanges tells the offset`, async (t) => {
-    const { exchange, made, most } = exchangeOver(roundTripMs, { aheadNs: 5_000_000_000n });
-    const { monotonic } = await measureClocks(exchange);
-    t.true(made() >= 10 && made() <= 80, `${made()}`);
-    // Of one after another few would be made in the time that there is for them.
-    t.is(most() > 1, roundTripMs > 0, `${most()} at a time`);
-    const wrongNs = Number(monotonic.offsetNs) - 5e9;
-    t.true(Math.abs(wrongNs) <= Number(monotonic.errorNs), `${wrongNs} ns`);
-  });
+  test.serial(
+    `over a link with a round trip of ${roundTripMs} ms the best of many exchanges tells the offset`,
+    async (t) => {
+      const { exchange, made, most } = exchangeOver(roundTripMs, { aheadNs: 5_000_000_000n });
+      const { monotonic } = await measureClocks(exchange);
+      t.true(made() >= 10 && made() <= 80, `${made()}`);
+      // Of one after another few would be made in the time that there is for them.
+      t.is(most() > 1, roundTripMs > 0, `${most()} at a time`);
+      const wrongNs = Number(monotonic.offsetNs) - 5e9;
+      t.true(Math.abs(wrongNs) <= Number(monotonic.errorNs), `${wrongNs} ns`);
+    },
+  );
 }
 
 test.serial('where each takes long, ten are enough', async (t) => {
