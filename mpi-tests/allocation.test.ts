@@ -15,7 +15,7 @@ import { until } from './support/until.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'allocation', { config: { AllocationFollow: 'shadow', AllocationWaitMs: '5000' } });
-const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 300';
+const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 1200';
 
 async function running(sbatch: string[] = ['--comment=mine --time=30']): Promise<Job> {
   const job = await submitRun(cluster(), allreduce, { nodelist: 'n[1-2]', sbatch });

@@ -5,7 +5,7 @@ import { move } from './support/move.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'clocks');
-const drift = '/opt/rankshift-tests/bin/drift --seconds 300 --interval-ms 20 --exchanges 100';
+const drift = '/opt/rankshift-tests/bin/drift --seconds 1200 --interval-ms 20 --exchanges 100';
 
 /** What the issue allows a move to change MPI_Wtime of the moved rank against its peers. */
 const allowedNs = 1e6;

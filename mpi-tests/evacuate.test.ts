@@ -11,7 +11,7 @@ import { until } from './support/until.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'evacuate');
-const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 300';
+const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 1200';
 const root = { user: 'root' };
 const holdDownMs = 20_000;
 const planAnswer = z.object({ plan: z.array(groupMemberSchema), notes: z.array(z.string()) });

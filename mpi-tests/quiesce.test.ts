@@ -5,7 +5,7 @@ import { clearBreakpoint, killService, setBreakpoint, untilHit } from './support
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'quiesce');
-const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 300';
+const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 1200';
 const mpi = { more: ['--quiesce', 'mpi'] };
 
 for (const image of ['mpi', 'mpich']) {

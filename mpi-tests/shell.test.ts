@@ -7,7 +7,7 @@ import { until } from './support/until.ts';
 import { useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'shell');
-const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 300';
+const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 1200';
 
 async function running(): Promise<Job> {
   const job = await submitRun(cluster(), allreduce);

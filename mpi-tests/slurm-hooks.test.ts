@@ -8,7 +8,7 @@ import { untilNothingIsLeft, useCluster } from './support/use-cluster.ts';
 
 const cluster = useCluster(test, 'hooks');
 const spool = '/var/lib/rankshift/spool/hooks';
-const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 300';
+const allreduce = '/opt/rankshift-tests/bin/allreduce --seconds 1200';
 
 /** Notes that wait for the agent of a node: `prolog-7`, ... */
 function notes(node: string): string[] {
