@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { freePort } from '../../src/process/testing/free-port.ts';
 import { ensureNodeImage } from '../../src/testbed/images/node-image.ts';
 
 export interface RedisServer {
@@ -35,14 +34,6 @@ export async function startRedis(directory: string, say: (line: string) => void)
     throw new Error('Redis of the node image does not start');
   }
   return { process: server, port, redis };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export interface RedisFigures {

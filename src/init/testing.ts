@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../process/run.ts';
+import { freePort } from '../process/testing/free-port.ts';
 
 /** The builds that every test of the C programs goes through: the shipped one, and one under ASan and UBSan. */
 export const builds = ['bin', 'sanitize'] as const;
@@ -88,15 +88,6 @@ export function temporaryDirectory(t: { teardown(release: () => void): void }): 
   const directory = mkdtempSync(join(tmpdir(), 'rankshift-init-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** A PID 1 in a PID namespace of its own that serves on loopback, and its remote shell. */

@@ -15,8 +15,7 @@ export const costSampleSchema = z.object({
   /** Throughput of the link as the plan had it, and what the stream then carried; null where too little went to say. */
   probedBytesPerSecond: z.number().nullable(),
   carriedBytesPerSecond: z.number().nullable(),
-  /** Sent in the freeze, and left behind to come after it. */
-  frozenBytes: z.number(),
+  /** Left behind to come after the freeze. */
   leftBytes: z.number(),
   /** Of the total, what was neither round nor downtime nor waiting for a turn; what was left behind comes in it. */
   aroundMs: z.number(),
@@ -46,7 +45,7 @@ export function costSample(record: MigrationRecord, endedAt: number): CostSample
     probedBytesPerSecond: plan.link?.bytesPerSecond ?? null,
     carriedBytesPerSecond:
       limited || largest.bytes < tellingBytes || largest.ms <= 0 ? null : (largest.bytes / largest.ms) * 1000,
-    ...{ frozenBytes: Math.max(0, frozen.bytes), leftBytes, aroundMs: Math.max(0, aroundMs) },
+    ...{ leftBytes, aroundMs: Math.max(0, aroundMs) },
   };
 }
 
@@ -58,8 +57,6 @@ export interface CostEstimate {
   fixedMs: number;
   /** Of it, the time in which pages go for nothing: beside the dump. */
   overlapMs: number;
-  /** What goes in the freeze of a move that leaves the rest behind: memory that CRIU cannot fill in later. */
-  eagerBytes: number;
   /** Preparation, clearing up and the filling in of memory: ms, and ms per byte of memory. */
   aroundMs: number;
   aroundMsPerByte: number;
@@ -96,17 +93,10 @@ export function estimateCost(samples: readonly CostSample[], kind: MoveKind): Co
   return {
     fixedMs: median(last.map(({ downtimeMs, dumpMs, pagesMs }) => downtimeMs - Math.max(0, pagesMs - dumpMs))),
     overlapMs: median(last.map(({ dumpMs }) => dumpMs)),
-    eagerBytes: eagerBytes(last),
     aroundMs: line.at,
     aroundMsPerByte: line.slope,
     rateFactor: rateFactor(samples, kind),
   };
-}
-
-/** By those that left the rest behind; 0 where none did. */
-function eagerBytes(samples: readonly CostSample[]): number {
-  const eager = samples.flatMap(({ leftBytes, frozenBytes }) => (leftBytes > 0 ? [frozenBytes] : []));
-  return eager.length === 0 ? 0 : median(eager);
 }
 
 /** What was left behind went over the link as all else does there; that is no cost of the move's own. */

@@ -112,7 +112,7 @@ function factsOf(
   };
 }
 
-/** Of a post-copy, what a freeze costs with what cannot be left behind alone; of a hybrid at most that, and all its rounds. */
+/** Of a post-copy, what a freeze costs without any page; of a hybrid at most that, and all its rounds. */
 function predicted(
   { link, sourceFacts }: PlanInput,
   facts: MoveFacts | null,
@@ -127,8 +127,7 @@ function predicted(
   const whole = { totalMs: Math.round(totalMs + around), copyMs: Math.round(totalMs - downtimeMs) };
   if (!mayLeavePages(strategy)) return { downtimeMs: Math.round(downtimeMs), ...whole };
   const freezeRate = facts.freezeBytesPerSecond ?? facts.bytesPerSecond;
-  const eagerMs = Math.max(0, (cost.eagerBytes / freezeRate) * 1000 - cost.overlapMs);
-  const without = facts.fixedDowntimeMs + eagerMs + facts.roundSeconds * 1000;
+  const without = facts.fixedDowntimeMs + facts.roundSeconds * 1000;
   const fits = (leftBytes / freezeRate) * 1000 <= worthFreezingMs;
   return { downtimeMs: Math.round(fits ? downtimeMs : without), ...whole };
 }

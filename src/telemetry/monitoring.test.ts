@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { freePort } from '../process/testing/free-port.ts';
 import { createLogger } from './logger.ts';
 import { serveMetrics } from './serve-metrics.ts';
 import { completed, result, sources } from './testing/sample-metrics.ts';
 
 const monitoring = join(import.meta.dirname, '../../monitoring');
 const text = (file: string) => readFileSync(join(monitoring, file), 'utf8');
+
 /** What the dashboard and the rules ask for, without what every program has. */
 function namesIn(content: string): Set<string> {
   return new Set([...content.matchAll(/\brankshift_[a-z_]+/g)].map(([name]) => name));
@@ -59,7 +61,7 @@ test('commands that are none are one label, whatever they are called', async (t)
 test('metrics are served to GET /metrics and to nothing else', async (t) => {
   const { controller } = sources();
   const log = createLogger('test', 'silent');
-  const server = await serveMetrics({ host: '127.0.0.1', port: freePort, registry: controller.registry, log });
+  const server = await serveMetrics({ host: '127.0.0.1', port: await freePort(), registry: controller.registry, log });
   const ask = (path: string, method = 'GET') => fetch(`http://127.0.0.1:${server.port}${path}`, { method });
   try {
     const answer = await ask('/metrics');
@@ -79,5 +81,3 @@ test('metrics are served to GET /metrics and to nothing else', async (t) => {
     await server.close();
   }
 });
-/** Of those that nobody is given. */
-const freePort = 29_000 + (process.pid % 1000);

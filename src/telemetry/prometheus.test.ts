@@ -1,13 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { freePort } from '../process/testing/free-port.ts';
 import { createLogger } from './logger.ts';
 import { serveMetrics } from './serve-metrics.ts';
 import { completed, result, sources } from './testing/sample-metrics.ts';
@@ -102,14 +101,4 @@ test('a real Prometheus scrapes controller and agent, evaluates the rules and an
 interface Answer {
   result?: { value?: [number, string] }[];
   groups?: { rules: { name: string; health: string; lastError?: string }[] }[];
-}
-
-/** One that nobody has at this moment. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
