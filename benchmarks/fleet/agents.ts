@@ -129,7 +129,8 @@ const heartbeatOf = (index: number): Heartbeat => ({
   ...{ instance: instances[index] ?? '', at: Date.now() },
 });
 
-/** Heartbeats of all nodes, a tenth of them at a time. */
+/** Heartbeats of all nodes, spread over the second as those of real ones are. */
+const parts = 50;
 let turn = 0;
 let beating = 0;
 function beat(): void {
@@ -137,8 +138,8 @@ function beat(): void {
   if (beating > 2) return;
   beating++;
   const pipeline = redis.pipeline();
-  for (let index = turn; index < started; index += 10) addHeartbeat(pipeline, heartbeatOf(index));
-  turn = (turn + 1) % 10;
+  for (let index = turn; index < started; index += parts) addHeartbeat(pipeline, heartbeatOf(index));
+  turn = (turn + 1) % parts;
   const done = () => {
     beating--;
   };
@@ -152,7 +153,7 @@ function startNode(index: number): void {
 
 const instances = Array.from({ length: shape.nodes }, () => randomUUID());
 let started = 0;
-setInterval(beat, beatsMs / 10);
+setInterval(beat, beatsMs / parts);
 while (started < shape.nodes) {
   startNode(started++);
   // Connections of ten thousand nodes do not come at once.

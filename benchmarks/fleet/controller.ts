@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts';
 import { CommandSender } from '../../src/controller/command-sender.ts';
 import type { ControllerContext } from '../../src/controller/context.ts';
 import { driveGroups } from '../../src/controller/drive-groups.ts';
-import { driveOnce, pickUpOrphans } from '../../src/controller/drive-with-lease.ts';
+import { Driving, pickUpOrphans } from '../../src/controller/drive-with-lease.ts';
 import { startGroup } from '../../src/controller/evacuate.ts';
 import { ControllerMetrics } from '../../src/controller/metrics.ts';
 import { PolicyFiles } from '../../src/controller/policy-files.ts';
@@ -30,10 +30,9 @@ const context: ControllerContext = {
   metrics: new ControllerMetrics(redis, () => 0),
 };
 await policy.watch(context.stopping);
-const driving = new Set<string>();
-openWorker(migrationQueue, address, log, config.movesAtOnce, (data) =>
-  driveOnce(context, driving, (data as { id: string }).id),
-);
+const driving = new Driving(context);
+context.driveNow = (record) => driving.takeNow(record);
+openWorker(migrationQueue, address, log, config.movesAtOnce, (data) => driving.take((data as { id: string }).id));
 pickUpOrphans(context, driving);
 driveGroups(context);
 

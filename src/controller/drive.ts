@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { RankshiftError } from '../errors.ts';
 import type { SwitchOrder } from '../migration/commands.ts';
 import type { ContainerRecord } from '../migration/container.ts';
 import { isFinal, type MigrationEvent } from '../migration/machine.ts';
+import type { Terms } from '../migration/policy-terms.ts';
 import { type MigrationRecord, type SwitchResult, switchResultSchema, unmeasured } from '../migration/record.ts';
 import { remedyOf } from '../migration/remedies.ts';
 import { hasRounds, mayLeavePages } from '../migration/strategy-kind.ts';
@@ -19,6 +19,7 @@ import { tellGroupNews } from './group-news.ts';
 import { holdTarget } from './hold-target.ts';
 import { goAlone, letGo } from './let-go.ts';
 import { fetchOrder } from './locate-layers.ts';
+import { gatherNamed } from './node-facts.ts';
 import { containerPlaces, placesOfJob } from './places.ts';
 import { termsOfMove } from './policy.ts';
 import { preflight } from './preflight.ts';
@@ -28,7 +29,7 @@ import { switchOrder } from './switch-order.ts';
 import { turnTaker } from './turn-taker.ts';
 import { untilShellsEnd } from './until-shells-end.ts';
 import { untilStatesKnown } from './until-states-known.ts';
-import { untilAlone, untilCopying, untilMadeReady } from './until-turn.ts';
+import { moveBefore, untilAlone, untilCopying, untilMadeReady } from './until-turn.ts';
 import { settleSoon } from './watch-allocations.ts';
 import { whileWanted } from './while-wanted.ts';
 import { whyCancelled } from './why-cancelled.ts';
@@ -42,10 +43,16 @@ const shortMs = 1000;
  * Drives one migration from where its record stands to its end. The path of a move, top to bottom; each step writes
  * its intent before and its result after, so that another controller can pick it up at any point:
  * before `switching` all is undone and done again, from `switching` on the nodes are asked what was decided.
+ * @param start as its driver took it (store/drivers.ts): whoever drove it before can write no more.
+ * @param looks where they were begun beside that
  */
-export async function driveMigration(context: ControllerContext, id: string): Promise<MigrationRecord> {
-  const driver = `${context.instance}/${randomUUID()}`;
-  let record = await readMigration(context.redis, id);
+export async function driveMigration(
+  context: ControllerContext,
+  start: MigrationRecord,
+  looks: FirstLooks | null = null,
+): Promise<MigrationRecord> {
+  const { id, driver } = start;
+  let record = start;
   const apply = async (...events: MigrationEvent[]) => {
     if (events.length === 0) return record;
     const before = record.state;
@@ -57,11 +64,9 @@ export async function driveMigration(context: ControllerContext, id: string): Pr
     return record;
   };
   if (isFinal(record.state)) return clearUp(context, record);
-  // From here on whoever drove it before can write no more.
-  record = await applyEvent(context.redis, id, { type: 'driven', at: Date.now(), driver }, undefined, record);
   try {
     if (record.state === 'queued' || record.state === 'preflight' || record.state === 'preparing') {
-      await begin(context, record, apply);
+      await begin(context, record, apply, looks);
     }
     if (record.state === 'copying' || record.state === 'switching') await decide(context, record, apply);
     if (record.state === 'finishing') await finishMove(context, record, apply);
@@ -90,25 +95,36 @@ async function clearUp(context: ControllerContext, record: MigrationRecord): Pro
 }
 
 /** Preflight, preparation and the switch, for a migration that has not reached its switch yet. */
-async function begin(context: ControllerContext, start: MigrationRecord, apply: Apply): Promise<void> {
+async function begin(
+  context: ControllerContext,
+  start: MigrationRecord,
+  apply: Apply,
+  looks: FirstLooks | null,
+): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
-  const looks = () => Promise.all([termsOfMove(context, start.job, start.request), sourceOf(context, start.container)]);
-  const [waited, seen] = await Promise.all([untilAlone(context, start, waiting(apply)), looks()]);
-  const [terms, { owner }] = waited ? await looks() : seen;
+  const seen = looks ?? firstLooks(context, start);
+  const waited = await untilAlone(context, start, waiting(apply), seen.before);
+  const [before, { owner }] = await (waited ? firstLooks(context, start) : seen).source;
+  let terms = before;
   if (await postponed(context, start, apply, terms)) return;
   const waitedFrom = Date.now();
   await untilMadeReady(context, start, owner, waiting(apply));
   if (Date.now() - waitedFrom > shortMs) {
-    const now = await termsOfMove(context, start.job, start.request);
-    if (await postponed(context, start, apply, now)) return;
+    terms = await termsOfMove(context, start.job, start.request);
+    if (await postponed(context, start, apply, terms)) return;
   }
-  await lockContainer(context.redis, start.container, start);
-  // Nobody else moves it from here on.
-  const locked = await sourceOf(context, start.container);
+  // What the node says need not be younger than that.
+  const nodes = start.request.to === undefined ? undefined : gatherNamed(context, [owner, start.request.to]);
+  nodes?.catch(() => undefined);
+  const locked = await lockContainer(context.redis, start.container, start);
   const begun = { type: 'preflight-started', at: Date.now(), source: locked.owner, epoch: locked.epoch } as const;
+  const known = { container: locked, nodes: locked.owner === owner ? nodes : undefined, terms };
+  // A preflight changes nothing: it need not wait until that is written.
+  const looking = preflight(context, start.request, known);
+  looking.catch(() => undefined);
   if (await calledOff(context, await apply(begun), apply)) return;
-  let looked = await preflight(context, start.request, locked);
+  let looked = await looking;
   if (looked.inspection?.shells.some(({ onMove }) => onMove === 'wait') === true) {
     await untilShellsEnd(context, start, waiting(apply));
     if (await cancelled(context, id, apply)) return;
@@ -275,6 +291,21 @@ async function giveUp(
     at: Date.now(),
     error: { ...serialized, action: `rankshift resolve ${record.id}` },
   });
+}
+
+export interface FirstLooks {
+  before: Promise<MigrationRecord | undefined>;
+  source: Promise<[Terms, ContainerRecord]>;
+}
+
+/** What a move that begins looks at first; whoever does not come to it need not wait for it. */
+export function firstLooks(context: ControllerContext, { id, container, job, request }: MigrationRecord): FirstLooks {
+  const looks: FirstLooks = {
+    before: moveBefore(context, { id, container }),
+    source: Promise.all([termsOfMove(context, job, request), sourceOf(context, container)]),
+  };
+  for (const look of Object.values(looks)) look.catch(() => undefined);
+  return looks;
 }
 
 async function sourceOf({ redis }: ControllerContext, id: string): Promise<ContainerRecord> {

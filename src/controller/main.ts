@@ -16,7 +16,7 @@ import { checkRedis } from './check-redis.ts';
 import { CommandSender } from './command-sender.ts';
 import type { ControllerContext } from './context.ts';
 import { driveGroups } from './drive-groups.ts';
-import { driveOnce, pickUpOrphans } from './drive-with-lease.ts';
+import { Driving, pickUpOrphans } from './drive-with-lease.ts';
 import { ControllerMetrics } from './metrics.ts';
 import { PolicyFiles } from './policy-files.ts';
 import { apiRoutes } from './routes.ts';
@@ -51,12 +51,13 @@ export async function runController(): Promise<void> {
     stopping: stopping.signal,
   };
   await context.policy.watch(stopping.signal);
-  const underWay = new Set<string>();
+  const driving = new Driving(context);
+  context.driveNow = (record) => driving.takeNow(record);
   const worker = openWorker(migrationQueue, address, log, config.movesAtOnce, (data) =>
-    driveOnce(context, underWay, (data as { id: string }).id),
+    driving.take((data as { id: string }).id),
   );
   const reports = openWorker(reportQueue, address, log, 16, (data) => handleReport(context, data));
-  pickUpOrphans(context, underWay);
+  pickUpOrphans(context, driving);
   driveGroups(context);
   context.lookAtNodes = watchNodes(context);
   watchRuns(context);

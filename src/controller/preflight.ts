@@ -2,6 +2,7 @@ import { RankshiftError } from '../errors.ts';
 import { type InspectResult, inspectResultSchema } from '../migration/commands.ts';
 import type { ContainerRecord } from '../migration/container.ts';
 import { chooseTarget, type NodeFacts, planMove, stateIsKnown } from '../migration/plan.ts';
+import type { Terms } from '../migration/policy-terms.ts';
 import type { MigrationRequest, Plan } from '../migration/record.ts';
 import type { OpenShell } from '../migration/shell.ts';
 import { patiently } from '../patience.ts';
@@ -24,19 +25,24 @@ export interface Preflight {
 /**
  * Looks at both nodes and changes nothing: the plan of a move with every reason against it.
  * `rankshift plan` shows it, and each migration starts with it.
- * @param known the container, where nobody else can change it.
+ * @param known the container, where nobody else can change it; and as of a moment ago its node and the one that was asked
+ * for, and its terms.
  * @throws RankshiftError E_UNKNOWN_CONTAINER, E_UNKNOWN_NODE.
  */
 export async function preflight(
   context: ControllerContext,
   request: MigrationRequest,
-  known?: ContainerRecord,
+  known?: { container: ContainerRecord; nodes: Promise<NodeFacts[]> | undefined; terms: Terms },
 ): Promise<Preflight> {
-  const container = known ?? (await readContainer(context.redis, request.container));
+  const container = known?.container ?? (await readContainer(context.redis, request.container));
   if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);
   // All nodes only where one of them has to be chosen.
-  const looks = request.to === undefined ? gatherNodes(context) : gatherNamed(context, [container.owner, request.to]);
-  const [nodes, terms] = await Promise.all([looks, termsOfMove(context, container.job, request)]);
+  const look = () =>
+    request.to === undefined ? gatherNodes(context) : gatherNamed(context, [container.owner, request.to]);
+  const [nodes, terms] = await Promise.all([
+    known?.nodes ?? look(),
+    known?.terms ?? termsOfMove(context, container.job, request),
+  ]);
   const source = await findNode(context, nodes, container.owner);
   const requested = request.to === undefined ? null : await findNode(context, nodes, request.to);
   // With a target that was asked for one look is enough; else its memory must be known before one can be chosen.

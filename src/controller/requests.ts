@@ -69,6 +69,13 @@ export async function planRequest(
 
 /** What can be said at once. @throws RankshiftError where the caller may not, the node is unknown, or the container moves already. */
 export async function checkRequest(context: ControllerContext, caller: Caller, request: MigrationRequest) {
+  // On the way with it; what they say is heard after what it says.
+  const job = parseContainerId(request.container)?.job ?? 0;
+  const asking = Promise.all([
+    requireTerms(context, caller, job, request),
+    request.to === undefined || isKnown(context, request.to),
+  ]);
+  asking.catch(() => undefined);
   const container = await findContainer(context, caller, request.container);
   if (container.migration !== '') {
     throw new RankshiftError(
@@ -76,10 +83,7 @@ export async function checkRequest(context: ControllerContext, caller: Caller, r
       `container ${container.id} is moving already (migration ${container.migration})`,
     );
   }
-  const [{ reasons, notBefore, gang }, toIsKnown] = await Promise.all([
-    requireTerms(context, caller, container.job, request),
-    request.to === undefined || isKnown(context, request.to),
-  ]);
+  const [{ reasons, notBefore, gang }, toIsKnown] = await asking;
   if (reasons.length > 0)
     throw new RankshiftError('E_REFUSED', reasons.map(({ message }) => message).join('; '), {
       action: remedyOf(reasons, container.owner, null),
@@ -128,7 +132,7 @@ export async function queueMigration(
     const postponed = { type: 'postponed', at: Date.now(), until: notBefore.at, reason: notBefore.why } as const;
     return await applyEvent(context.redis, record.id, postponed);
   }
-  await enqueue(context, record.id, `migration-${record.id}-0`);
+  await enqueue(context, record, `migration-${record.id}-0`);
   return record;
 }
 
@@ -173,14 +177,20 @@ export async function resolveMigration(
       action: `See what it does with: rankshift show ${id}`,
     });
   const resumed = await applyEvent(context.redis, id, { type: 'resumed', at: Date.now() });
-  await enqueue(context, id, `migration-${id}-${resumed.revision}`);
+  await enqueue(context, resumed, `migration-${id}-${resumed.revision}`);
   return resumed;
 }
 
-/** The record is what counts: where the queue's own connection is not back yet, the look for orphans finds it. */
-async function enqueue(context: ControllerContext, id: string, jobId: string): Promise<void> {
+/**
+ * Into the queue, from which any controller may take it; this one need not wait for that. The record is what counts:
+ * where the queue's own connection is not back yet, the look for orphans finds it.
+ */
+async function enqueue(context: ControllerContext, record: MigrationRecord, jobId: string): Promise<void> {
+  const { id } = record;
   try {
-    await context.migrations.add('migrate', { id }, { jobId });
+    const queued = context.migrations.add('migrate', { id }, { jobId });
+    context.driveNow?.(record);
+    await queued;
   } catch (error) {
     context.log.warn({ migration: id, error: (error as Error).message }, 'not queued; it is picked up from its record');
   }

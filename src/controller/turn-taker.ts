@@ -126,17 +126,22 @@ export class TurnTaker {
     this.#hurry = () => {};
   }
 
-  /** Where nobody waits but those that came just now, they need not say so. True where all have their places. */
+  /**
+   * Where nobody waits but those that came just now, they need not say so. True where all have their places; whoever came
+   * meanwhile is asked for next in the same way.
+   */
   async #atOnce(): Promise<boolean> {
     const moves = this.#unsaid;
     if (moves.length === 0 || moves.length < this.#waiters.size) return false;
     const { redis, config } = this.#context;
     const byId = new Map(moves.map((move) => [move.id, move]));
     const order = whoseTurn(moves, [], unlimited, Date.now()).flatMap((id) => byId.get(id) ?? []);
-    const taken = await takeSlots(redis, order.slice(0, takenAtOnce), limitsOf(config), true);
+    const asked = order.slice(0, takenAtOnce);
+    const taken = await takeSlots(redis, asked, limitsOf(config), true);
     this.#unsaid = this.#unsaid.filter(({ id }) => !taken.has(id));
     for (const id of taken) this.#waiters.get(id)?.tell(given);
-    return this.#unsaid.length === 0;
+    if (this.#unsaid.length > 0) this.#changed = true;
+    return taken.size === asked.length;
   }
 
   async #once(): Promise<true> {

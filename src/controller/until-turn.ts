@@ -24,17 +24,19 @@ type Wait = (reason: string | null) => Promise<void>;
 /**
  * Moves of one container go one after another, in the order of the requests. Meanwhile its gang does not wait for it: two
  * groups of the same containers could wait for each other.
+ * @param first what `moveBefore` said
  * @returns whether it waited.
  */
-export async function untilAlone(context: ControllerContext, record: MigrationRecord, wait: Wait): Promise<boolean> {
-  const { id, container } = record;
+export async function untilAlone(
+  context: ControllerContext,
+  record: MigrationRecord,
+  wait: Wait,
+  first: Promise<MigrationRecord | undefined>,
+): Promise<boolean> {
+  const { id } = record;
   const gang = gangOf(record);
-  const before = async () => {
-    const moves = await listMovesBefore(context.redis, container, id);
-    return moves.find((other) => !isPostponed(other, Date.now()));
-  };
   let told = '';
-  for (let other = await before(); other !== undefined; other = await before()) {
+  for (let other = await first; other !== undefined; other = await moveBefore(context, record)) {
     const { cancelRequested } = await readMigration(context.redis, id);
     if (cancelRequested || context.stopping.aborted) return true;
     const reason = `migration ${other.id} of the same container`;
@@ -45,6 +47,15 @@ export async function untilAlone(context: ControllerContext, record: MigrationRe
   }
   if (gang !== null && told !== '') await joinGang(context.redis, gang, id);
   return told !== '';
+}
+
+/** A move of the same container that was asked for before this one, and has not ended. */
+export async function moveBefore(
+  context: ControllerContext,
+  { id, container }: Pick<MigrationRecord, 'id' | 'container'>,
+): Promise<MigrationRecord | undefined> {
+  const moves = await listMovesBefore(context.redis, container, id);
+  return moves.find((other) => !isPostponed(other, Date.now()));
 }
 
 /** Before its preflight: as many are made ready from a node as may copy. */

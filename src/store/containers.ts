@@ -24,12 +24,7 @@ export async function createContainer(redis: Redis, record: ContainerRecord): Pr
 /** @throws RankshiftError E_INTERNAL for a record that is there and cannot be read: it is not taken for none. */
 export async function readContainer(redis: Redis, id: string): Promise<ContainerRecord | null> {
   const fields = await redis.hgetall(key(id));
-  const record = parse(fields);
-  if (record === null && fields['id'] !== undefined)
-    throw new RankshiftError('E_INTERNAL', `the record of container ${id} cannot be read`, {
-      action: 'Are controllers and agents of one release? Nothing was done to the container.',
-    });
-  return record;
+  return fields['id'] === undefined ? null : parseKnown(id, fields);
 }
 
 export async function listContainers(redis: Redis): Promise<ContainerRecord[]> {
@@ -126,6 +121,7 @@ export async function abortSwitch(
 /**
  * Takes the lock of a container for one migration, as its driver; E_BUSY names the one that holds it. Again with the node
  * that is being made ready to take it, before anything is done there.
+ * @returns the container as it is from then on: nobody else moves it.
  * @throws RankshiftError E_STALE where another one drives the migration by now.
  */
 export async function lockContainer(
@@ -133,18 +129,32 @@ export async function lockContainer(
   id: string,
   { id: migration, driver }: Pick<MigrationRecord, 'id' | 'driver'>,
   heading = '',
-): Promise<void> {
+): Promise<ContainerRecord> {
   const keys = [key(id), migrationKey(migration)];
   const answer = await script(redis, 'lockContainer', ...keys, migration, driver, heading);
+  if (Array.isArray(answer)) {
+    const texts = answer.map(String);
+    const fields = texts.flatMap((name, at) => (at % 2 === 0 ? [[name, texts[at + 1] ?? '']] : []));
+    return parseKnown(id, Object.fromEntries(fields));
+  }
   if (answer === 'missing') throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${id}`);
   if (answer === 'stale') {
     throw new RankshiftError('E_STALE', `migration ${migration} is driven by another controller now`);
   }
-  if (answer !== 'ok') throw new RankshiftError('E_BUSY', `container ${id} is moving already (migration ${answer})`);
+  throw new RankshiftError('E_BUSY', `container ${id} is moving already (migration ${answer})`);
 }
 
 export async function unlockContainer(redis: Redis, id: string, migration: string): Promise<void> {
   await script(redis, 'unlockContainer', key(id), migration);
+}
+
+/** @throws RankshiftError E_INTERNAL */
+function parseKnown(id: string, fields: Record<string, string>): ContainerRecord {
+  const record = parse(fields);
+  if (record !== null) return record;
+  throw new RankshiftError('E_INTERNAL', `the record of container ${id} cannot be read`, {
+    action: 'Are controllers and agents of one release? Nothing was done to the container.',
+  });
 }
 
 function parse(fields: Record<string, string>): ContainerRecord | null {

@@ -13,6 +13,9 @@ const sequence = `${keyPrefix}:migration-sequence`;
 const movesOf = (container: string) => `${keyPrefix}:moves:${container}`;
 const byTime = `${keyPrefix}:migrations`;
 
+/** Of a migration without a number, as JSON: the first of its members of that name. A quote inside a text is escaped. */
+const idMember = '"id":""';
+
 /** How many finished migrations are kept; a hundred more until the oldest are forgotten together. */
 export const keptMigrations = 10_000;
 const forgottenAtOnce = 100;
@@ -22,11 +25,14 @@ export async function createMigration(
   fields: Pick<MigrationRecord, 'container' | 'job' | 'requestedBy' | 'request'> &
     Partial<Pick<MigrationRecord, 'owner'>>,
 ): Promise<MigrationRecord> {
-  const id = String(await redis.incr(sequence));
-  const record = newMigration({ id, ...fields }, Date.now());
-  const keys = [key(id), byTime, activeKey, movesOf(fields.container)];
-  const written = await script(redis, 'createRecord', ...keys, id, JSON.stringify(record), record.createdAt);
-  if (written !== 1) throw new RankshiftError('E_INTERNAL', `migration ${id} exists already`);
+  const unnumbered = newMigration({ id: '', ...fields }, Date.now());
+  const [before = '', ...after] = JSON.stringify(unnumbered).split(idMember);
+  const texts = [`${before}"id":"`, `"${after.join(idMember)}`];
+  const keys = [sequence, byTime, activeKey, movesOf(fields.container)];
+  const id = String(await script(redis, 'createRecord', ...keys, key(''), ...texts, unnumbered.createdAt));
+  if (id === '')
+    throw new RankshiftError('E_INTERNAL', 'the next migration exists already: was Redis restored in part?');
+  const record = { ...unnumbered, id };
   const gang = gangOf(record);
   if (gang !== null) await joinGang(redis, gang, id);
   if (Number(id) % forgottenAtOnce === 0) await forgetOldest(redis);

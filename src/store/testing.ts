@@ -44,6 +44,12 @@ local commands = {
   SADD = function(key, member) of(key)[member] = true; return 1 end,
   SREM = function(key, member) of(key)[member] = nil; return 1 end,
   SISMEMBER = function(key, member) return of(key)[member] and 1 or 0 end,
+  SMISMEMBER = function(key, ...)
+    local answers = {}
+    for i, member in ipairs({ ... }) do answers[i] = of(key)[member] and 1 or 0 end
+    return answers
+  end,
+  INCR = function(key) texts[key] = tostring((tonumber(texts[key] or 0)) + 1); return tonumber(texts[key]) end,
   EXPIRE = function() return 1 end,
   HLEN = function(key) local n = 0; for _ in pairs(of(key)) do n = n + 1 end; return n end,
   HGETALL = function(key)
@@ -52,6 +58,8 @@ local commands = {
     return all
   end,
 }
+-- Of the Lua that Redis has.
+unpack = table.unpack
 redis = { call = function(name, ...) return commands[name](...) end }
 function list(key)
   local lines = {}

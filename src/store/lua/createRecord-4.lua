@@ -1,17 +1,20 @@
 --[[
-  Writes a new migration, and enters it where it is looked for.
-  KEYS[1] record (string)
+  Writes a new migration under the next number, and enters it where it is looked for.
+  KEYS[1] number of the last one
   KEYS[2] sorted set of all migrations, by time
   KEYS[3] set of those under way
   KEYS[4] set of those under way of its container
-  ARGV[1] migration id
-  ARGV[2] JSON text
-  ARGV[3] when it was asked for, Unix time in milliseconds
-  Output: 1 written, 0 there is one already
+  ARGV[1] what comes before the number in the key of a record
+  ARGV[2] JSON text up to its number
+  ARGV[3] JSON text after it
+  ARGV[4] when it was asked for, Unix time in milliseconds
+  Output: the number, or '' where there is one of that number already
 ]]
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-redis.call('SADD', KEYS[3], ARGV[1])
-redis.call('SADD', KEYS[4], ARGV[1])
-return 1
+local id = tostring(redis.call('INCR', KEYS[1]))
+local key = ARGV[1] .. id
+if redis.call('EXISTS', key) == 1 then return '' end
+redis.call('SET', key, ARGV[2] .. id .. ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[4], id)
+redis.call('SADD', KEYS[3], id)
+redis.call('SADD', KEYS[4], id)
+return id

@@ -6,7 +6,8 @@
   ARGV[1] migration id
   ARGV[2] driver
   ARGV[3] node that is being made ready, or ''; it replaces what was there
-  Output: 'ok', 'missing', 'stale' where somebody else drives the migration, or the id of the migration that holds the lock
+  Output: fields and values of the container hash, now locked; or 'missing', 'stale' where somebody else drives the migration,
+    or the id of the migration that holds the lock
 ]]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
 local holder = redis.call('HGET', KEYS[1], 'migration')
@@ -17,4 +18,4 @@ if not record then return 'stale' end
 local driver = string.match(record, '^{"version":%d+,"revision":%d+,"driver":"([^"\\]*)"') or cjson.decode(record).driver
 if driver ~= ARGV[2] then return 'stale' end
 redis.call('HSET', KEYS[1], 'migration', ARGV[1], 'heading', ARGV[3])
-return 'ok'
+return redis.call('HGETALL', KEYS[1])

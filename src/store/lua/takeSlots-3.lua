@@ -23,13 +23,19 @@ end
 
 local held = {}
 local all = redis.call('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-  if redis.call('SISMEMBER', KEYS[2], all[i]) == 0 then
-    redis.call('HDEL', KEYS[1], all[i])
-  else
-    local stage, source, target = string.match(all[i + 1], '^(%S+) (%S+) (%S+)$')
-    held[all[i]] = { stage, source, target }
-    add(stage, source, target, 1)
+-- Asked a thousand at a time: one question for each would be most of what this script costs.
+for first = 1, #all, 2000 do
+  local ids = {}
+  for i = first, math.min(first + 1999, #all), 2 do ids[#ids + 1] = all[i] end
+  for at, active in ipairs(redis.call('SMISMEMBER', KEYS[2], unpack(ids))) do
+    local i = first + 2 * (at - 1)
+    if active == 0 then
+      redis.call('HDEL', KEYS[1], all[i])
+    else
+      local stage, source, target = string.match(all[i + 1], '^(%S+) (%S+) (%S+)$')
+      held[all[i]] = { stage, source, target }
+      add(stage, source, target, 1)
+    end
   end
 end
 
