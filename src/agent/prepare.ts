@@ -5,6 +5,7 @@ import { prepareContainerDir } from '../container/rootfs.ts';
 import { RankshiftError } from '../errors.ts';
 import type { AgentAddress, CommandPayload, ContainerFacts } from '../migration/commands.ts';
 import { patiently } from '../patience.ts';
+import { allOf } from '../process/all-of.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { buildBundle, buildNetwork, makeCgroup } from './build-container.ts';
 import type { AgentContext } from './context.ts';
@@ -76,13 +77,6 @@ async function build(context: AgentContext, order: CommandPayload<'prepare'>): P
     },
   ]);
   await breakpoint(config, 'target-prepared');
-}
-
-/** Side by side. Throws the first failure when none is still at work: what a failure has cleared away stays away. */
-async function allOf(acts: readonly (() => Promise<void>)[]): Promise<void> {
-  const ended = await Promise.allSettled(acts.map((act) => act()));
-  const failed = ended.find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
 }
 
 /** The source's own word over the channel: what lies in Redis could be anybody's. */

@@ -7,6 +7,7 @@ import { unplug } from '../network/endpoint.ts';
 import { hold } from '../network/hold.ts';
 import { overlayIdentity } from '../network/identity.ts';
 import { removeOverlayIfUnused } from '../network/overlay.ts';
+import { allOf } from '../process/all-of.ts';
 import { unconfineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
 import { exclusively, overlayOf } from './exclusively.ts';
@@ -26,12 +27,19 @@ export async function removeContainer(context: AgentContext, container: string):
   const id = runcId(parsed.job, parsed.index);
   const cgroup = await cgroupDirectory(parsed.job, parsed.index);
   await killContainer(config, id, cgroup);
-  await deleteContainer(config, id);
-  // What CRIU began to restore has a cgroup that runc does not know.
-  await removeCgroup(cgroup);
-  await unconfineContainer(parsed.job, parsed.index);
-  await unplug(identity);
-  await unmountRootfs(containerDir(config, container));
+  const { job, index } = parsed;
+  // None of these needs another, now that no process of it is left.
+  await allOf([
+    async () => {
+      await deleteContainer(config, id);
+      // What CRIU began to restore has a cgroup that runc does not know.
+      await removeCgroup(cgroup);
+      await unconfineContainer(job, index);
+    },
+    () => unplug(identity),
+    () => unmountRootfs(containerDir(config, container)),
+  ]);
+  // By this directory what is left undone is found again.
   await removeDirectory(containerDir(config, container));
-  await exclusively(context, overlayOf(parsed.job), () => removeOverlayIfUnused(identity.vni));
+  await exclusively(context, overlayOf(job), () => removeOverlayIfUnused(identity.vni));
 }

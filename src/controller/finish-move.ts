@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RankshiftError, type SerializedError } from '../errors.ts';
+import { RankshiftError } from '../errors.ts';
 import { type CommandPayload, type FinishResult, finishResultSchema } from '../migration/commands.ts';
 import { costSample } from '../migration/estimate.ts';
 import type { MigrationRecord } from '../migration/record.ts';
+import { mayLeavePages } from '../migration/strategy-kind.ts';
+import { allOf } from '../process/all-of.ts';
 import { addCostSample } from '../store/costs.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
@@ -15,11 +17,21 @@ const slurmMs = 3000;
 /** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
 export async function finishMove(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
   const { id, container, source, target } = record;
-  for (const node of [target, source]) {
-    if (node === null) continue;
+  const finish = async (node: string | null) => {
+    if (node === null) return;
     const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, waiting(apply));
-    if (outcome !== 'lost') continue;
-    await apply({ type: 'lost', at: Date.now(), error: lostError(container, node, reason) });
+    if (outcome === 'lost') throw lostError(container, node, reason);
+  };
+  try {
+    // What was left behind is on the source until the target has all of it; else neither needs the other any more.
+    if (mayLeavePages(record.plan?.strategy ?? 'post-copy')) {
+      await finish(target);
+      await finish(source);
+    } else await allOf([() => finish(target), () => finish(source)]);
+  } catch (error) {
+    const known = RankshiftError.from(error);
+    if (known.code !== 'E_LOST') throw error;
+    await apply({ type: 'lost', at: Date.now(), error: known.toJSON() });
     await clearLost(context, record, [target, source]);
     return;
   }
@@ -47,10 +59,10 @@ async function untilFinished(
   }
 }
 
-function lostError(container: string, node: string, reason: string | null): SerializedError {
+function lostError(container: string, node: string, reason: string | null): RankshiftError {
   const message = `container ${container} was lost on ${node}: ${reason ?? 'its memory could not be had any more'}`;
   const action = 'The job has lost its ranks there and ends; start it again, from its own checkpoint if it has one.';
-  return new RankshiftError('E_LOST', message, { phase: 'finishing', action }).toJSON();
+  return new RankshiftError('E_LOST', message, { phase: 'finishing', action });
 }
 
 /** What is left of a lost container; the nodes do it by themselves too, some seconds later. */
