@@ -199,6 +199,8 @@ class SourceRun {
     await link.race(upper.passes());
     const { rounds, reserve } = this.#memory;
     const live = hasRounds(order.strategy) && rounds !== null;
+    // No look tracks what is copied, or dumped.
+    this.#endCopy = await copyTurn(context, order.container);
     if (live) await this.copy(rounds, link);
     if (!live || !order.lazy) await timeline.span('reserve', () => link.race(reserve()));
     await link.race(upper.pass());
@@ -211,7 +213,6 @@ class SourceRun {
   /** Rounds over the memory while the ranks run, as many as the model finds worth it. */
   async copy(source: RoundSource, link: ControlLink): Promise<void> {
     const { context, order, timeline, result } = this;
-    this.#endCopy = await copyTurn(context, order.container);
     await this.#breakpoint('copying');
     const turn = bulkTurn(context, order);
     try {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isPostponed } from '../migration/machine.ts';
 import type { MigrationRecord } from '../migration/record.ts';
-import { leaveMigration, takeMigration } from '../store/drivers.ts';
+import { drivenByOthers, leaveMigration, takeMigration } from '../store/drivers.ts';
 import { activeMigrations, readMigration } from '../store/migrations.ts';
 import type { ControllerContext } from './context.ts';
 import { driveMigration, firstLooks } from './drive.ts';
@@ -36,6 +36,7 @@ async function driveWithLease(context: ControllerContext, id: string, written?: 
 /** The migrations that this process drives, each once. */
 export class Driving {
   readonly #most: number;
+  readonly #stopping: AbortSignal | undefined;
   readonly #drive: (id: string, written?: MigrationRecord) => Promise<void>;
   readonly #ids = new Set<string>();
   readonly #freed: (() => void)[] = [];
@@ -47,6 +48,7 @@ export class Driving {
       driveWithLease(context, id, written),
   ) {
     this.#most = context.config.movesAtOnce;
+    this.#stopping = context.stopping;
     this.#drive = drive;
   }
 
@@ -56,14 +58,20 @@ export class Driving {
 
   /** Drives one that came through the queue to its end, when there is room (MovesAtOnce). */
   async take(id: string): Promise<void> {
-    while (!this.#ids.has(id) && !this.#room()) await new Promise<void>((resolve) => this.#freed.push(resolve));
+    let waited = false;
+    while (!this.#ids.has(id) && !this.#room()) {
+      // Who was woken and finds the place taken stays the first.
+      await new Promise<void>((resolve) => (waited ? this.#freed.unshift(resolve) : this.#freed.push(resolve)));
+      waited = true;
+    }
+    if (this.#stopping?.aborted) return;
     if (this.#ids.has(id)) this.#freed.shift()?.();
     else await this.start(id);
   }
 
   /** Begins at once with one that was written just now, and queued, where there is room; else its turn comes there. */
   takeNow(record: MigrationRecord): void {
-    if (this.#room()) void this.start(record.id, record);
+    if (this.#room() && !this.#stopping?.aborted) void this.start(record.id, record);
   }
 
   /** Drives one to its end, room or not; not here where that is under way. @param written as it was written just now */
@@ -90,10 +98,12 @@ export function pickUpOrphans(context: ControllerContext, driving: Driving): voi
     // Under another policy a window may be open.
     const looksAtAll = policy !== context.policy.version;
     policy = context.policy.version;
+    const found: string[] = [];
     for await (const record of activeMigrations(context.redis, driving.ids)) {
-      const { id } = record;
-      if (looksAtAll || !isPostponed(record, Date.now())) void driving.start(id);
+      if (looksAtAll || !isPostponed(record, Date.now())) found.push(record.id);
     }
+    const others = await drivenByOthers(context.redis, found, context.instance);
+    for (const id of found) if (!others.has(id)) void driving.start(id);
   };
   let looking = false;
   const timer = setInterval(() => {

@@ -103,14 +103,14 @@ async function begin(
 ): Promise<void> {
   const { id } = start;
   if (start.state === 'preparing') await settleTarget(context, start);
-  const seen = looks ?? firstLooks(context, start);
-  const waited = await untilAlone(context, start, waiting(apply), seen.before);
-  const [before, { owner }] = await (waited ? firstLooks(context, start) : seen).source;
-  let terms = before;
+  let seen = looks ?? firstLooks(context, start);
+  if (await untilAlone(context, start, waiting(apply), seen.before)) seen = firstLooks(context, start);
+  const [before, { owner }] = await seen.source;
+  let [terms, readAt] = [before, seen.at];
   if (await postponed(context, start, apply, terms)) return;
-  const waitedFrom = Date.now();
   await untilMadeReady(context, start, owner, waiting(apply));
-  if (Date.now() - waitedFrom > shortMs) {
+  if (Date.now() - readAt > shortMs) {
+    readAt = Date.now();
     terms = await termsOfMove(context, start.job, start.request);
     if (await postponed(context, start, apply, terms)) return;
   }
@@ -119,7 +119,11 @@ async function begin(
   nodes?.catch(() => undefined);
   const locked = await lockContainer(context.redis, start.container, start);
   const begun = { type: 'preflight-started', at: Date.now(), source: locked.owner, epoch: locked.epoch } as const;
-  const known = { container: locked, nodes: locked.owner === owner ? nodes : undefined, terms };
+  const known = {
+    container: locked,
+    nodes: locked.owner === owner ? nodes : undefined,
+    ...(Date.now() - readAt > shortMs ? {} : { terms }),
+  };
   // A preflight changes nothing: it need not wait until that is written.
   const looking = preflight(context, start.request, known);
   looking.catch(() => undefined);
@@ -294,18 +298,18 @@ async function giveUp(
 }
 
 export interface FirstLooks {
+  /** Unix time in milliseconds. */
+  at: number;
   before: Promise<MigrationRecord | undefined>;
   source: Promise<[Terms, ContainerRecord]>;
 }
 
 /** What a move that begins looks at first; whoever does not come to it need not wait for it. */
 export function firstLooks(context: ControllerContext, { id, container, job, request }: MigrationRecord): FirstLooks {
-  const looks: FirstLooks = {
-    before: moveBefore(context, { id, container }),
-    source: Promise.all([termsOfMove(context, job, request), sourceOf(context, container)]),
-  };
-  for (const look of Object.values(looks)) look.catch(() => undefined);
-  return looks;
+  const before = moveBefore(context, { id, container });
+  const source = Promise.all([termsOfMove(context, job, request), sourceOf(context, container)]);
+  for (const look of [before, source]) look.catch(() => undefined);
+  return { at: Date.now(), before, source };
 }
 
 async function sourceOf({ redis }: ControllerContext, id: string): Promise<ContainerRecord> {

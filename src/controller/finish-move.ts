@@ -4,7 +4,6 @@ import { type CommandPayload, type FinishResult, finishResultSchema } from '../m
 import { costSample } from '../migration/estimate.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { mayLeavePages } from '../migration/strategy-kind.ts';
-import { allOf } from '../process/all-of.ts';
 import { addCostSample } from '../store/costs.ts';
 import { type Apply, waiting } from './apply.ts';
 import type { ControllerContext } from './context.ts';
@@ -17,9 +16,16 @@ const slurmMs = 3000;
 /** After the commit: the source is cleared, the target drops what it needed for the restore. Nothing can go back. */
 export async function finishMove(context: ControllerContext, record: MigrationRecord, apply: Apply): Promise<void> {
   const { id, container, source, target } = record;
+  const reasons = new Map<string, string>();
+  let over = false;
   const finish = async (node: string | null) => {
     if (node === null) return;
-    const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, waiting(apply));
+    const wait = async (reason: string | null) => {
+      if (reason === null) reasons.delete(node);
+      else reasons.set(node, reason);
+      if (!over) await waiting(apply)(reasons.size === 0 ? null : [...reasons.values()].join('; '));
+    };
+    const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, wait);
     if (outcome === 'lost') throw lostError(container, node, reason);
   };
   try {
@@ -27,8 +33,15 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     if (mayLeavePages(record.plan?.strategy ?? 'post-copy')) {
       await finish(target);
       await finish(source);
-    } else await allOf([() => finish(target), () => finish(source)]);
+    } else {
+      const clearing = finish(source);
+      clearing.catch(() => undefined);
+      // A loss is told at once, however long the other takes.
+      await finish(target);
+      await clearing;
+    }
   } catch (error) {
+    over = true;
     const known = RankshiftError.from(error);
     if (known.code !== 'E_LOST') throw error;
     await apply({ type: 'lost', at: Date.now(), error: known.toJSON() });
@@ -55,7 +68,8 @@ async function untilFinished(
 ): Promise<FinishResult> {
   for (;;) {
     const answer = finishResultSchema.parse(await untilDone(context, node, 'finish', payload, wait));
-    if (answer.outcome !== 'filling' || context.stopping.aborted) return answer;
+    if (answer.outcome !== 'filling') return answer;
+    if (context.stopping.aborted) throw new Error('the controller stops');
   }
 }
 

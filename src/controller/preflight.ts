@@ -32,7 +32,7 @@ export interface Preflight {
 export async function preflight(
   context: ControllerContext,
   request: MigrationRequest,
-  known?: { container: ContainerRecord; nodes: Promise<NodeFacts[]> | undefined; terms: Terms },
+  known?: { container: ContainerRecord; nodes: Promise<NodeFacts[]> | undefined; terms?: Terms },
 ): Promise<Preflight> {
   const container = known?.container ?? (await readContainer(context.redis, request.container));
   if (container === null) throw new RankshiftError('E_UNKNOWN_CONTAINER', `there is no container ${request.container}`);

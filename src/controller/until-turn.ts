@@ -1,3 +1,4 @@
+import { RankshiftError } from '../errors.ts';
 import { gangOf } from '../migration/gang.ts';
 import { isPostponed } from '../migration/machine.ts';
 import type { MigrationRecord, Plan } from '../migration/record.ts';
@@ -61,30 +62,41 @@ export async function moveBefore(
 /** Before its preflight: as many are made ready from a node as may copy. */
 export async function untilMadeReady(
   context: ControllerContext,
-  { id, request, revision }: MigrationRecord,
+  record: MigrationRecord,
   source: string,
   wait: Wait,
 ): Promise<void> {
+  const { id, request, revision } = record;
   // Whoever drove it before may have had a place, for which others wait while it begins anew.
   if (revision > firstDriven) await freeSlot(context.redis, id);
   const seconds = { copySeconds: 0, restoreSeconds: 0 };
-  await untilSlot(context, { id, stage: 'ahead', source, target: request.to ?? '', ...seconds, given: true }, wait);
+  const move = { id, stage: 'ahead', source, target: request.to ?? '', ...seconds, given: true } as const;
+  await untilSlot(context, record, move, wait);
 }
 
 /** Before anything of it goes over the link, in the order of the schedule (src/migration/schedule.ts). */
 export function untilCopying(
   context: ControllerContext,
-  { id, request }: MigrationRecord,
+  record: MigrationRecord,
   plan: Plan,
   target: string,
   wait: Wait,
 ): Promise<void> {
-  const given = request.order === 'given';
-  return untilSlot(context, { id, stage: 'copy', source: plan.source, target, ...stageSeconds(plan), given }, wait);
+  const given = record.request.order === 'given';
+  const move = { id: record.id, stage: 'copy', source: plan.source, target, ...stageSeconds(plan), given } as const;
+  return untilSlot(context, record, move, wait);
 }
 
-/** Ends without a place where the move was called off: its driver looks at that first. @throws Error where the controller stops. */
-async function untilSlot(context: ControllerContext, fields: Omit<WaitingMove, 'since'>, wait: Wait): Promise<void> {
+/**
+ * Ends without a place where the move was called off: its driver looks at that first.
+ * @throws Error where the controller stops; RankshiftError E_STALE where another one drives the move by now.
+ */
+async function untilSlot(
+  context: ControllerContext,
+  { driver }: MigrationRecord,
+  fields: Omit<WaitingMove, 'since'>,
+  wait: Wait,
+): Promise<void> {
   const move = { ...fields, since: Date.now() };
   const turns = turnTaker(context);
   let told = '';
@@ -92,7 +104,10 @@ async function untilSlot(context: ControllerContext, fields: Omit<WaitingMove, '
   for (let quietMs = firstMs; ; quietMs = recordMs) {
     const seen = await turns.news(move, { quietMs, told, again });
     if (seen.taken) return;
-    if ((await readMigration(context.redis, move.id)).cancelRequested) return;
+    const now = await readMigration(context.redis, move.id);
+    if (now.driver !== driver)
+      throw new RankshiftError('E_STALE', `migration ${move.id} is driven by another controller now`);
+    if (now.cancelRequested) return;
     // The look was older than the entry, or is: to say it again changes nothing.
     again = !seen.forgotten;
     if (seen.reason !== told) await wait(seen.reason);

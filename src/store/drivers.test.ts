@@ -1,8 +1,10 @@
 import test from 'ava';
+import type { SerializedError } from '../errors.ts';
 import type { ContainerRecord } from '../migration/container.ts';
+import { activeKey } from './connection.ts';
 import { createContainer, lockContainer } from './containers.ts';
-import { leaveMigration, sayAlive, takeMigration } from './drivers.ts';
-import { applyEvent, createMigration, readMigration } from './migrations.ts';
+import { drivenByOthers, leaveMigration, sayAlive, takeMigration } from './drivers.ts';
+import { applyEvent, createMigration, forgetActive, readMigration } from './migrations.ts';
 import { luaRedis } from './testing.ts';
 
 const fields = {
@@ -17,6 +19,53 @@ test('migrations are numbered as they are written, whatever their texts look lik
     t.is(record.id, id);
     t.deepEqual(await readMigration(redis, id), record);
   }
+});
+
+test('a request that is sent again, its answer lost with the connection, is one migration', async (t) => {
+  const redis = await luaRedis();
+  const answers: unknown[] = [];
+  const resends = new Proxy(redis, {
+    get: (target, name) =>
+      name !== 'eval'
+        ? Reflect.get(target, name)
+        : async (...args: Parameters<typeof redis.eval>) => {
+            answers.push(await target.eval(...args), await target.eval(...args));
+            return answers.at(-1);
+          },
+  });
+  t.is((await createMigration(resends, fields)).id, '1');
+  t.deepEqual(answers, ['1', '1']);
+  t.is((await createMigration(redis, fields)).id, '2');
+});
+
+test('what has ended is active no more, unless it was begun again before its driver had cleared up', async (t) => {
+  const redis = await luaRedis();
+  const { id } = await createMigration(redis, fields);
+  const record = await createMigration(redis, fields);
+  const begun = { type: 'preflight-started', at: 1, source: 'n1', epoch: 1 } as const;
+  const switching = [begun, { type: 'preparing-started', at: 1 }, { type: 'switching-started', at: 1 }] as const;
+  const error = { code: 'E_AGENT', message: 'away' } as SerializedError;
+  const gaveUp = await applyEvent(redis, record.id, [...switching, { type: 'needs-operator', at: 2, error }]);
+  const resumed = await applyEvent(redis, record.id, { type: 'resumed', at: 3 });
+  await forgetActive(redis, gaveUp);
+  t.deepEqual((await redis.smembers(activeKey)).sort(), [id, record.id]);
+  // Nor is it cleared up by somebody who knows it as it was.
+  t.like(await takeMigration(redis, gaveUp, 'a', 'a/1'), { state: resumed.state, driver: 'a/1' });
+  await forgetActive(redis, await applyEvent(redis, id, { type: 'cancelled', at: 1 }));
+  t.deepEqual(await redis.smembers(activeKey), [record.id]);
+});
+
+test('which migrations others drive that are alive', async (t) => {
+  const redis = await luaRedis();
+  for (const controller of ['a', 'b']) {
+    const record = await createMigration(redis, fields);
+    await sayAlive(redis, controller, controller === 'a' ? 3000 : 5000);
+    await takeMigration(redis, record, controller, `${controller}/1`);
+  }
+  t.deepEqual(await drivenByOthers(redis, ['1', '2', '3'], 'a'), new Set(['2']));
+  t.deepEqual(await drivenByOthers(redis, ['1', '2', '3'], 'c'), new Set(['1', '2']));
+  redis.pass(4000);
+  t.deepEqual(await drivenByOthers(redis, ['1', '2', '3'], 'c'), new Set(['2']));
 });
 
 test('a migration is taken by one controller that is alive, and its driver is in the record from then on', async (t) => {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { isFinal, reduce } from '../migration/machine.ts';
 import type { MigrationRecord } from '../migration/record.ts';
 import { keyPrefix, script } from './connection.ts';
-import { applyEvent, migrationKey } from './migrations.ts';
+import { migrationKey, readMigration } from './migrations.ts';
 
 const alivePrefix = `${keyPrefix}:controller-alive:`;
 const key = (migration: string) => `${keyPrefix}:driver:${migration}`;
@@ -31,14 +31,31 @@ export async function takeMigration(
   controller: string,
   driver: string,
 ): Promise<MigrationRecord | null> {
-  const { id, revision } = record;
-  const driven = { type: 'driven', at: Date.now(), driver } as const;
-  const next = isFinal(record.state) ? record : { ...reduce(record, driven), revision: revision + 1 };
-  const text = next === record ? '' : JSON.stringify(next);
-  const keys = [key(id), migrationKey(id)];
-  const answer = await script(redis, 'takeMigration', ...keys, controller, alivePrefix, keptMs, revision, text);
-  if (answer === 0) return null;
-  return answer === 2 ? next : await applyEvent(redis, id, driven);
+  const { id } = record;
+  for (let known = record; ; known = await readMigration(redis, id)) {
+    const driven = { type: 'driven', at: Date.now(), driver } as const;
+    const ended = isFinal(known.state);
+    const next = ended ? known : { ...reduce(known, driven), revision: known.revision + 1 };
+    const args = [controller, alivePrefix, keptMs, known.revision, ended ? '' : JSON.stringify(next)];
+    const answer = await script(redis, 'takeMigration', key(id), migrationKey(id), ...args);
+    if (answer === 0) return null;
+    if (answer === 2) return next;
+  }
+}
+
+/** Those of the migrations that a controller has that is alive. */
+export async function drivenByOthers(
+  redis: Redis,
+  migrations: readonly string[],
+  controller: string,
+): Promise<Set<string>> {
+  if (migrations.length === 0) return new Set();
+  const holders = await redis.mget(migrations.map(key));
+  const others = [...new Set(holders)].filter((holder) => holder !== null && holder !== controller) as string[];
+  if (others.length === 0) return new Set();
+  const alive = await redis.mget(others.map((holder) => alivePrefix + holder));
+  const living = new Set(others.filter((_, index) => alive[index] !== null));
+  return new Set(migrations.filter((_, index) => living.has(holders[index] ?? '')));
 }
 
 export async function leaveMigration(redis: Redis, migration: string, controller: string): Promise<void> {

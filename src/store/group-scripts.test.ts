@@ -86,6 +86,18 @@ test('several take their places in one look, each counted for the next; who wait
   t.deepEqual(await takeSlots(redis, [late], limits, true), new Set(['2']));
 });
 
+test('one that waits no more, its migration ended, does not keep others from their places', async (t) => {
+  const redis = await luaRedis();
+  for (const id of ['1', '2']) await redis.sadd(activeKey, id);
+  const move = (id: string) => ({ id, stage: 'ahead', source: 'n1', target: '' }) as const;
+  const waiting = { copySeconds: 0, restoreSeconds: 0, given: false, since: 1 };
+  await waitForSlots(redis, [{ ...move('1'), ...waiting }]);
+  const limits = { out: 1, in: 1, link: 1, cluster: 1 };
+  t.deepEqual(await takeSlots(redis, [move('2')], limits, true), new Set());
+  await redis.srem(activeKey, '1');
+  t.deepEqual(await takeSlots(redis, [move('2')], limits, true), new Set(['2']));
+});
+
 const gang = { group: 'e1', job: 42 };
 
 async function gangOf(...members: string[]): Promise<Redis> {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { RankshiftError } from '../errors.ts';
 import { gangOf } from '../migration/gang.ts';
@@ -12,6 +13,9 @@ const sequence = `${keyPrefix}:migration-sequence`;
 /** Set of those of one container that have not come to their end. */
 const movesOf = (container: string) => `${keyPrefix}:moves:${container}`;
 const byTime = `${keyPrefix}:migrations`;
+
+/** Longer than a client goes on to send a command whose answer it has not had. */
+const rememberedMs = 600_000;
 
 /** Of a migration without a number, as JSON: the first of its members of that name. A quote inside a text is escaped. */
 const idMember = '"id":""';
@@ -28,8 +32,9 @@ export async function createMigration(
   const unnumbered = newMigration({ id: '', ...fields }, Date.now());
   const [before = '', ...after] = JSON.stringify(unnumbered).split(idMember);
   const texts = [`${before}"id":"`, `"${after.join(idMember)}`];
-  const keys = [sequence, byTime, activeKey, movesOf(fields.container)];
-  const id = String(await script(redis, 'createRecord', ...keys, key(''), ...texts, unnumbered.createdAt));
+  const keys = [sequence, byTime, activeKey, movesOf(fields.container), `${keyPrefix}:created:${randomUUID()}`];
+  const args = [key(''), ...texts, unnumbered.createdAt, rememberedMs];
+  const id = String(await script(redis, 'createRecord', ...keys, ...args));
   if (id === '')
     throw new RankshiftError('E_INTERNAL', 'the next migration exists already: was Redis restored in part?');
   const record = { ...unnumbered, id };
@@ -122,20 +127,23 @@ export async function applyEvent(
       throw new RankshiftError('E_STALE', `migration ${id} is driven by another controller now`);
     }
     const next = { ...[events].flat().reduce(reduce, now), revision: now.revision + 1 };
-    if (isFinal(now.state) && !isFinal(next.state))
-      await redis.multi().sadd(activeKey, id).sadd(movesOf(next.container), id).exec();
+    const begunAgain = isFinal(now.state) && !isFinal(next.state);
+    const enter = () => redis.multi().sadd(activeKey, id).sadd(movesOf(next.container), id).exec();
+    if (begunAgain) await enter();
     const written = await script(redis, 'updateRecord', key(id), now.revision, JSON.stringify(next));
-    if (written === 1) return next;
+    if (written !== 1) continue;
+    // Whoever cleared up the end before may have taken it out meanwhile.
+    if (begunAgain) await enter();
+    return next;
   }
 }
 
-/** A migration in a final state, of which nothing is left to do. */
+/** A migration in a final state, of which nothing is left to do. One that was begun again since stays among the active. */
 export async function forgetActive(
   redis: Redis,
-  { id, container }: Pick<MigrationRecord, 'id' | 'container'>,
+  { id, container, revision }: Pick<MigrationRecord, 'id' | 'container' | 'revision'>,
 ): Promise<void> {
-  // In this order: what is left half done is found among the active ones.
-  await Promise.all([redis.srem(movesOf(container), id), redis.srem(activeKey, id)]);
+  await script(redis, 'forgetActive', key(id), activeKey, movesOf(container), id, revision);
 }
 
 /** Those of the ids that are still kept. */

@@ -51,6 +51,7 @@ local commands = {
   end,
   INCR = function(key) texts[key] = tostring((tonumber(texts[key] or 0)) + 1); return tonumber(texts[key]) end,
   EXPIRE = function() return 1 end,
+  HKEYS = function(key) local all = {}; for field in pairs(of(key)) do all[#all + 1] = field end; return all end,
   HLEN = function(key) local n = 0; for _ in pairs(of(key)) do n = n + 1 end; return n end,
   HGETALL = function(key)
     local all = {}
@@ -99,6 +100,7 @@ export async function luaRedis(): Promise<Redis & { pass: (ms: number) => void }
     eval: async (text: string, count: number, ...args: string[]) => run(text, count, ...args),
     pass: (ms: number) => void of('pass')(ms),
     get: (key: string) => call('GET', key).then((text) => (typeof text === 'string' ? text : null)),
+    mget: (keys: string[]) => Promise.all(keys.map((key) => client.get(key))),
     set: (...args: (string | number)[]) => call('SET', ...args),
     del: (key: string) => call('DEL', key),
     zrem: (...args: string[]) => call('ZREM', ...args),
@@ -118,7 +120,7 @@ export async function luaRedis(): Promise<Redis & { pass: (ms: number) => void }
     multi() {
       return Object.assign(Object.create(client), {
         ...Object.fromEntries(
-          (['hset', 'hdel', 'expire'] as const).map((name) => [
+          (['hset', 'hdel', 'sadd', 'expire'] as const).map((name) => [
             name,
             function (this: unknown, ...args: string[]) {
               void client[name](...(args as [string]));

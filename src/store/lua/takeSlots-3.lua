@@ -8,7 +8,13 @@
   ARGV[6..] for each move: migration id, stage (ahead or copy), source node, target node or '-'
   Output: ids of those that got a place, with spaces between
 ]]
-if ARGV[5] == '1' and redis.call('HLEN', KEYS[3]) > 0 then return '' end
+if ARGV[5] == '1' and redis.call('HLEN', KEYS[3]) > 0 then
+  -- One whose migration has ended waits no more.
+  for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if redis.call('SISMEMBER', KEYS[2], id) == 1 then return '' end
+    redis.call('HDEL', KEYS[3], id)
+  end
+end
 local used = {}
 local function count(key) return used[key] or 0 end
 local function add(stage, source, target, by)
