@@ -25,7 +25,10 @@ export function describeMachine(): Machine {
 
 /** Records as they go between controller and Redis: text, and a hash over it. */
 function workMs(): number {
-  const record = { id: '1.0', phases: Array.from({ length: 20 }, (_, at) => ({ name: `phase ${at}`, at, ms: at / 3 })) };
+  const record = {
+    id: '1.0',
+    phases: Array.from({ length: 20 }, (_, at) => ({ name: `phase ${at}`, at, ms: at / 3 })),
+  };
   const from = performance.now();
   for (let round = 0; round < 10_000; round++) {
     const text = JSON.stringify(JSON.parse(JSON.stringify({ ...record, round })));

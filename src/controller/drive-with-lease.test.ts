@@ -7,16 +7,17 @@ import { Driving } from './drive-with-lease.ts';
 function controller(movesAtOnce: number) {
   const held = new Map<string, () => void>();
   const begun: string[] = [];
+  const stopping = new AbortController();
   const drive = (id: string) => {
     begun.push(id);
     return new Promise<void>((resolve) => held.set(id, resolve));
   };
-  const driving = new Driving({ config: { movesAtOnce } } as ControllerContext, drive);
+  const driving = new Driving({ config: { movesAtOnce }, stopping: stopping.signal } as ControllerContext, drive);
   const letGo = async (id: string) => {
     held.get(id)?.();
     await settled();
   };
-  return { driving, begun, letGo };
+  return { driving, begun, letGo, stop: () => stopping.abort() };
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -59,4 +60,16 @@ test('who waits for room and is driven meanwhile lets the next one have it', asy
   t.deepEqual(begun, ['1', '2', '3']);
   await letGo('3');
   await waiting[1];
+});
+
+test('a controller that stops begins nothing more', async (t) => {
+  const { driving, begun, letGo, stop } = controller(1);
+  driving.takeNow(record('1'));
+  const waiting = driving.take('2');
+  stop();
+  await letGo('1');
+  await waiting;
+  driving.takeNow(record('3'));
+  await driving.take('4');
+  t.deepEqual(begun, ['1']);
 });

@@ -36,7 +36,7 @@ async function driveWithLease(context: ControllerContext, id: string, written?: 
 /** The migrations that this process drives, each once. */
 export class Driving {
   readonly #most: number;
-  readonly #stopping: AbortSignal | undefined;
+  readonly #stopping: AbortSignal;
   readonly #drive: (id: string, written?: MigrationRecord) => Promise<void>;
   readonly #ids = new Set<string>();
   readonly #freed: (() => void)[] = [];
@@ -64,14 +64,14 @@ export class Driving {
       await new Promise<void>((resolve) => (waited ? this.#freed.unshift(resolve) : this.#freed.push(resolve)));
       waited = true;
     }
-    if (this.#stopping?.aborted) return;
+    if (this.#stopping.aborted) return;
     if (this.#ids.has(id)) this.#freed.shift()?.();
     else await this.start(id);
   }
 
   /** Begins at once with one that was written just now, and queued, where there is room; else its turn comes there. */
   takeNow(record: MigrationRecord): void {
-    if (this.#room() && !this.#stopping?.aborted) void this.start(record.id, record);
+    if (this.#room() && !this.#stopping.aborted) void this.start(record.id, record);
   }
 
   /** Drives one to its end, room or not; not here where that is under way. @param written as it was written just now */

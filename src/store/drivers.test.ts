@@ -4,7 +4,7 @@ import type { ContainerRecord } from '../migration/container.ts';
 import { activeKey } from './connection.ts';
 import { createContainer, lockContainer } from './containers.ts';
 import { drivenByOthers, leaveMigration, sayAlive, takeMigration } from './drivers.ts';
-import { applyEvent, createMigration, forgetActive, readMigration } from './migrations.ts';
+import { applyEvent, createMigration, forgetActive, migrationKey, readMigration } from './migrations.ts';
 import { luaRedis } from './testing.ts';
 
 const fields = {
@@ -92,6 +92,14 @@ test('a record that was written meanwhile is read again by the controller that t
   const record = await createMigration(redis, fields);
   await applyEvent(redis, record.id, { type: 'cancel-requested', at: 1 });
   t.like(await takeMigration(redis, record, 'a', 'a/1'), { driver: 'a/1', cancelRequested: true, revision: 2 });
+});
+
+test('a migration of which there is no record is taken by nobody', async (t) => {
+  const redis = await luaRedis();
+  const record = await createMigration(redis, fields);
+  await redis.del(migrationKey(record.id));
+  await t.throwsAsync(takeMigration(redis, record, 'a', 'a/1'), { message: /there is no migration 1/ });
+  t.is(await redis.get('rs:driver:1'), null);
 });
 
 test('of a migration that has ended the record stays as it is', async (t) => {

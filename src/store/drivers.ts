@@ -51,7 +51,7 @@ export async function drivenByOthers(
 ): Promise<Set<string>> {
   if (migrations.length === 0) return new Set();
   const holders = await redis.mget(migrations.map(key));
-  const others = [...new Set(holders)].filter((holder) => holder !== null && holder !== controller) as string[];
+  const others = [...new Set(holders)].flatMap((holder) => (holder === null || holder === controller ? [] : [holder]));
   if (others.length === 0) return new Set();
   const alive = await redis.mget(others.map((holder) => alivePrefix + holder));
   const living = new Set(others.filter((_, index) => alive[index] !== null));

@@ -30,8 +30,9 @@ export async function createMigration(
     Partial<Pick<MigrationRecord, 'owner'>>,
 ): Promise<MigrationRecord> {
   const unnumbered = newMigration({ id: '', ...fields }, Date.now());
-  const [before = '', ...after] = JSON.stringify(unnumbered).split(idMember);
-  const texts = [`${before}"id":"`, `"${after.join(idMember)}`];
+  const text = JSON.stringify(unnumbered);
+  const at = text.indexOf(idMember) + idMember.length - 1;
+  const texts = [text.slice(0, at), text.slice(at)];
   const keys = [sequence, byTime, activeKey, movesOf(fields.container), `${keyPrefix}:created:${randomUUID()}`];
   const args = [key(''), ...texts, unnumbered.createdAt, rememberedMs];
   const id = String(await script(redis, 'createRecord', ...keys, ...args));
