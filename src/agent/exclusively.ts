@@ -3,6 +3,9 @@ import type { AgentContext } from './context.ts';
 /** Containers of a job come to a node and leave it at the same time: making and removing what they share take turns. */
 export const overlayOf = (job: number) => `overlay of ${job}`;
 
+/** A container is removed by one at a time. */
+export const removalOf = (container: string) => `removal of ${container}`;
+
 /**
  * Runs one act of a migration on this node after all that are under way: two at a time would undo each other. While it
  * runs, it is in `operations`.

@@ -9,7 +9,7 @@ import { type Role, readRole } from './files.ts';
 import { workDirOf } from './local-handle.ts';
 import { unmountMigration } from './migration-dir.ts';
 import { refreshPeers } from './refresh-places.ts';
-import { removeContainer } from './remove-container.ts';
+import { isRemoved, removeContainer } from './remove-container.ts';
 import { resolve } from './resolve.ts';
 
 /** After that the controller asks again. */
@@ -63,6 +63,8 @@ async function finishTarget(context: AgentContext, { migration, facts }: Role): 
 
 /** False while the frozen container is still all that has the pages that were left behind. */
 async function finishSource(context: AgentContext, { migration, postCopy, container, facts }: Role): Promise<boolean> {
+  // The switch has begun with it (switch-source.ts). Nothing that CRIU still did could be there: it came after CRIU's end.
+  if (await isRemoved(context, container)) return true;
   const { outcome } = await resolve(context, migration);
   if (!postCopy || outcome !== 'committed') return true;
   if (!(await untilSent(await cgroupDirectory(facts.job, facts.index), populationMs))) return false;

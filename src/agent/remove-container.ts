@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { containerDir } from '../config.ts';
 import { cgroupDirectory } from '../container/find-init.ts';
 import { unmountRootfs } from '../container/rootfs.ts';
@@ -10,14 +11,25 @@ import { removeOverlayIfUnused } from '../network/overlay.ts';
 import { allOf } from '../process/all-of.ts';
 import { unconfineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
-import { exclusively, overlayOf } from './exclusively.ts';
+import { exclusively, overlayOf, removalOf } from './exclusively.ts';
 import { removeDirectory } from './files.ts';
 
 /**
  * Removes a container from this node, whatever state it is in: held first, so that its dying sockets send nothing to
- * the peers, then killed (works on frozen ones), then everything that it had. Idempotent.
+ * the peers, then killed (works on frozen ones), then everything that it had. Idempotent; waits for a removal that is
+ * under way.
  */
 export async function removeContainer(context: AgentContext, container: string): Promise<void> {
+  await exclusively(context, removalOf(container), () => remove(context, container));
+}
+
+/** True where nothing of a container is left here: its directory goes last. Waits for a removal that is under way. */
+export async function isRemoved({ config, operations }: AgentContext, container: string): Promise<boolean> {
+  await operations.get(removalOf(container))?.catch(() => undefined);
+  return !existsSync(containerDir(config, container));
+}
+
+async function remove(context: AgentContext, container: string): Promise<void> {
   const { config } = context;
   const parsed = parseContainerId(container);
   if (parsed === null || parsed.index === null) throw new Error(`not a container: ${container}`);

@@ -25,6 +25,8 @@ export interface SettleOptions {
   postCopy: boolean;
   /** The target gave its word that it will never commit, which is a decision by itself. */
   refused: boolean;
+  /** A committed container is removed beside what the caller does next; finish.ts waits for it. */
+  soon?: boolean;
   /** Channels to the peers' agents, where the switch had them open. */
   peers?: Channel[];
   timeline?: Timeline;
@@ -37,7 +39,7 @@ export interface SettleOptions {
 export async function settleSource(
   context: AgentContext,
   order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
-  { refused, postCopy, peers, timeline }: SettleOptions,
+  { refused, postCopy, soon, peers, timeline }: SettleOptions,
 ): Promise<'committed' | 'rolled-back'> {
   const decision = closeSwitch(context, order);
   decision.catch(() => undefined);
@@ -57,11 +59,20 @@ export async function settleSource(
     return 'rolled-back';
   }
   // Committed; or the records are gone because the job ended, and so is what is left of it here.
-  await breakpoint(context.config, 'source-removing');
+  const outcome = answer === 'committed' ? 'committed' : 'rolled-back';
   // Frozen for good, its port held: finish.ts removes it when the target has all of it.
-  if (postCopy && answer === 'committed') return 'committed';
-  await removeContainer(context, order.container);
-  return answer === 'committed' ? 'committed' : 'rolled-back';
+  const removed = remove(context, order.container, { needed: postCopy && outcome === 'committed' });
+  if (soon !== true) await removed;
+  else {
+    const { migration } = order;
+    removed.catch((error: Error) => context.log.warn({ migration, error: error.message }, 'not removed yet'));
+  }
+  return outcome;
+}
+
+async function remove(context: AgentContext, container: string, { needed }: { needed: boolean }): Promise<void> {
+  await breakpoint(context.config, 'source-removing');
+  if (!needed) await removeContainer(context, container);
 }
 
 /** The container to resume; null where it has ended meanwhile, with its job. */

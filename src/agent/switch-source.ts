@@ -160,6 +160,7 @@ class SourceRun {
     result.outcome = await settleSource(context, order, {
       refused: this.#link?.refused ?? false,
       postCopy: mayLeavePages(order.strategy),
+      soon: true,
       timeline,
       ...(this.#connections === null ? {} : { peers: this.#connections.peers }),
     });
