@@ -1,5 +1,5 @@
 import { RankshiftError } from '../errors.ts';
-import type { SwitchOrder } from '../migration/commands.ts';
+import type { ContainerFacts, SwitchOrder } from '../migration/commands.ts';
 import { within } from '../store/connection.ts';
 import { type AbortAnswer, abortSwitch } from '../store/containers.ts';
 import type { AgentContext } from './context.ts';
@@ -19,11 +19,11 @@ const withoutRecord = 'Redis does not have the record of the container any more'
  */
 export async function closeSwitch(
   context: Pick<AgentContext, 'config' | 'redis' | 'log' | 'stopping'>,
-  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
+  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'> & { facts: Pick<ContainerFacts, 'run'> },
 ): Promise<AbortAnswer> {
   for (;;) {
     try {
-      const answer = await within(questionMs, abortSwitch(context.redis, order));
+      const answer = await within(questionMs, abortSwitch(context.redis, { ...order, run: order.facts.run }));
       if (answer !== 'missing' || (await recordsAreOurs(context))) return answer;
       throw new RankshiftError('E_REDIS', withoutRecord);
     } catch (error) {

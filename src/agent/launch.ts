@@ -8,12 +8,13 @@ import { confineContainer } from './confine-container.ts';
 import type { AgentContext } from './context.ts';
 import { readLocalContainer, writeLocalContainer } from './files.ts';
 import { takeRecords } from './our-records.ts';
-import { removeContainer } from './remove-container.ts';
+import { removalEnded, removeContainer } from './remove-container.ts';
 
 /** Starts a rank container on this node; on a failure nothing of it stays. */
 export async function launch(context: AgentContext, facts: ContainerFacts, places: Places): Promise<void> {
   const { config, node } = context;
   const { id } = facts;
+  await removalEnded(context, id);
   if ((await readLocalContainer(config, id)) !== null)
     throw new RankshiftError('E_BUSY', `${node} has a container ${id} already`);
   await takeRecords(context);

@@ -16,6 +16,7 @@ import { factsAnswerSchema } from './messages.ts';
 import { mountMigration } from './migration-dir.ts';
 import { takeRecords } from './our-records.ts';
 import { refreshPlaces } from './refresh-places.ts';
+import { removalEnded } from './remove-container.ts';
 import { settleOthers } from './resolve.ts';
 import { connectFor } from './switch-connections.ts';
 import { targetError } from './target-error.ts';
@@ -32,6 +33,7 @@ const metadataBytes = 268_435_456;
  */
 export async function prepare(context: AgentContext, order: CommandPayload<'prepare'>): Promise<void> {
   await settleOthers(context, order.container, order.migration);
+  await removalEnded(context, order.container);
   // What is cleared while it is being built would leave its later half behind.
   await exclusively(context, order.migration, () => build(context, order)).catch((error: unknown) => {
     throw targetError(context.node, error);

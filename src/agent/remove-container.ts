@@ -23,10 +23,18 @@ export async function removeContainer(context: AgentContext, container: string):
   await exclusively(context, removalOf(container), () => remove(context, container));
 }
 
+/** Waits for a removal that is under way: what is made meanwhile under the same name would be removed with it. */
+export async function removalEnded({ operations }: Pick<AgentContext, 'operations'>, container: string): Promise<void> {
+  const key = removalOf(container);
+  for (let other = operations.get(key); other !== undefined; other = operations.get(key)) {
+    await other.catch(() => undefined);
+  }
+}
+
 /** True where nothing of a container is left here: its directory goes last. Waits for a removal that is under way. */
-export async function isRemoved({ config, operations }: AgentContext, container: string): Promise<boolean> {
-  await operations.get(removalOf(container))?.catch(() => undefined);
-  return !existsSync(containerDir(config, container));
+export async function isRemoved(context: AgentContext, container: string): Promise<boolean> {
+  await removalEnded(context, container);
+  return !existsSync(containerDir(context.config, container));
 }
 
 async function remove(context: AgentContext, container: string): Promise<void> {
@@ -51,7 +59,7 @@ async function remove(context: AgentContext, container: string): Promise<void> {
     () => unplug(identity),
     () => unmountRootfs(containerDir(config, container)),
   ]);
+  await exclusively(context, overlayOf(job), () => removeOverlayIfUnused(identity.vni));
   // By this directory what is left undone is found again.
   await removeDirectory(containerDir(config, container));
-  await exclusively(context, overlayOf(job), () => removeOverlayIfUnused(identity.vni));
 }

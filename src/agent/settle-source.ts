@@ -1,7 +1,7 @@
 import type { Channel } from '../channel/channel.ts';
 import { thaw } from '../container/runtime.ts';
 import { RankshiftError } from '../errors.ts';
-import type { SwitchOrder } from '../migration/commands.ts';
+import type { ContainerFacts, SwitchOrder } from '../migration/commands.ts';
 import { release } from '../network/hold.ts';
 import { stopPageSenders } from '../pages/page-senders.ts';
 import { breakpoint } from '../process/breakpoint.ts';
@@ -10,7 +10,7 @@ import type { Timeline } from '../telemetry/timeline.ts';
 import { closeSwitch } from './close-switch.ts';
 import type { AgentContext } from './context.ts';
 import { removeCriuLock } from './criu-lock.ts';
-import { readRole } from './files.ts';
+import { readLocalContainer, readRole } from './files.ts';
 import { describeLocal, type LocalHandle } from './local-handle.ts';
 import { releaseRanks } from './quiesce.ts';
 import { refreshPeers } from './refresh-places.ts';
@@ -38,7 +38,7 @@ export interface SettleOptions {
  */
 export async function settleSource(
   context: AgentContext,
-  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'>,
+  order: Pick<SwitchOrder, 'migration' | 'container' | 'epoch'> & { facts: Pick<ContainerFacts, 'run'> },
   { refused, postCopy, soon, peers, timeline }: SettleOptions,
 ): Promise<'committed' | 'rolled-back'> {
   const decision = closeSwitch(context, order);
@@ -58,11 +58,12 @@ export async function settleSource(
     context.log.warn({ ...order }, 'the container has moved on since');
     return 'rolled-back';
   }
+  if (answer === 'missing' && (await isOfLaterRun(context, order))) return 'rolled-back';
   // Committed; or the records are gone because the job ended, and so is what is left of it here.
   const outcome = answer === 'committed' ? 'committed' : 'rolled-back';
   // Frozen for good, its port held: finish.ts removes it when the target has all of it.
   const removed = remove(context, order.container, { needed: postCopy && outcome === 'committed' });
-  if (soon !== true) await removed;
+  if (soon !== true || outcome === 'rolled-back') await removed;
   else {
     const { migration } = order;
     removed.catch((error: Error) => context.log.warn({ migration, error: error.message }, 'not removed yet'));
@@ -73,6 +74,15 @@ export async function settleSource(
 async function remove(context: AgentContext, container: string, { needed }: { needed: boolean }): Promise<void> {
   await breakpoint(context.config, 'source-removing');
   if (!needed) await removeContainer(context, container);
+}
+
+/** What is here under the container's name is of the job's next run already: Slurm has requeued it. */
+async function isOfLaterRun(
+  { config }: AgentContext,
+  { container, facts }: { container: string; facts: Pick<ContainerFacts, 'run'> },
+): Promise<boolean> {
+  const local = await readLocalContainer(config, container);
+  return local !== null && local.facts.run !== facts.run;
 }
 
 /** The container to resume; null where it has ended meanwhile, with its job. */

@@ -157,13 +157,17 @@ class SourceRun {
     // It freezes and thaws the cgroup by itself until its end: what is thawed before could be frozen again for ever.
     await this.#dumped?.catch(() => undefined);
     // A refusal is the target's word that it will never commit; anything else the record decides.
-    result.outcome = await settleSource(context, order, {
-      refused: this.#link?.refused ?? false,
-      postCopy: mayLeavePages(order.strategy),
-      soon: true,
-      timeline,
-      ...(this.#connections === null ? {} : { peers: this.#connections.peers }),
-    });
+    result.outcome = await settleSource(
+      context,
+      { ...order, facts: this.handle.facts },
+      {
+        refused: this.#link?.refused ?? false,
+        postCopy: mayLeavePages(order.strategy),
+        soon: true,
+        timeline,
+        ...(this.#connections === null ? {} : { peers: this.#connections.peers }),
+      },
+    );
     if (result.outcome === 'committed') {
       result.error = null;
       await addSourceStats(result, this.handle.workDir(order.migration));

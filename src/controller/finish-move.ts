@@ -28,23 +28,16 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     const { outcome, reason } = await untilFinished(context, node, { migration: id, container }, wait);
     if (outcome === 'lost') throw lostError(container, node, reason);
   };
-  let settled = null as Promise<string[]> | null;
-  const settleAllocation = () => {
-    if (context.config.allocationFollow !== 'none') settled = settleSoon(context, record.job);
-  };
   try {
     // What was left behind is on the source until the target has all of it; else neither needs the other any more.
     if (mayLeavePages(record.plan?.strategy ?? 'post-copy')) {
       await finish(target);
       await finish(source);
-      settleAllocation();
     } else {
       const clearing = finish(source);
       clearing.catch(() => undefined);
       // A loss is told at once, however long the other takes.
       await finish(target);
-      // Where it runs is known to all; what is left on the source is dead.
-      settleAllocation();
       await clearing;
     }
   } catch (error) {
@@ -55,7 +48,8 @@ export async function finishMove(context: ControllerContext, record: MigrationRe
     await clearLost(context, record, [target, source]);
     return;
   }
-  if (settled !== null) {
+  if (context.config.allocationFollow !== 'none') {
+    const settled = settleSoon(context, record.job, id);
     const late = sleep(slurmMs, [`Slurm takes long: the allocation of job ${record.job} is settled later`]);
     await apply({ type: 'allocation', at: Date.now(), notes: await Promise.race([settled, late]) });
   }

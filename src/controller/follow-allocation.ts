@@ -5,6 +5,7 @@ import {
   allocationComment,
   decideAllocation,
   limitIsStale,
+  neededNodes,
   shadowMinutes,
   withComment,
 } from '../migration/allocation.ts';
@@ -32,10 +33,11 @@ const againMs = 2000;
  * Brings a job's allocation in Slurm in line with where its containers are: shadows that hold nothing end, nodes that
  * containers have left leave the job, limits and comments follow; after the job nothing stays. Any number of times,
  * at any time; what fails is done the next time (watch-allocations.ts).
+ * @param cleared a move whose source has nothing of the container any more, although it has not ended.
  * @returns what is the case now, for people.
  * @throws RankshiftError E_SLURM where Slurm does not answer.
  */
-export async function settleAllocation(context: ControllerContext, job: number): Promise<string[]> {
+export async function settleAllocation(context: ControllerContext, job: number, cleared?: string): Promise<string[]> {
   return await withAllocationOf(context, job, async (lease) => {
     const { config, redis, log } = context;
     const [facts, listed] = await Promise.all([factsOrNull(context, job), listShadows(config)]);
@@ -70,13 +72,14 @@ export async function settleAllocation(context: ControllerContext, job: number):
     // The end of its run is under way: what is held is still needed, and nothing more is.
     if (over) return [];
     const containers = all.filter(({ state }) => state !== 'ended');
-    return await align(context, lease, facts, record, { containers, moves, listed });
+    return await align(context, lease, facts, record, { containers, moves, cleared, listed });
   });
 }
 
 interface Found {
   containers: ContainerRecord[];
   moves: MigrationRecord[];
+  cleared: string | undefined;
   listed: ListedShadow[];
 }
 
@@ -85,7 +88,7 @@ async function align(
   lease: HeldLease,
   facts: JobFacts,
   record: AllocationRecord,
-  { containers, moves, listed }: Found,
+  { containers, moves, cleared, listed }: Found,
 ): Promise<string[]> {
   const { config, log } = context;
   const alive = new Set(listed.map(({ slurmJob }) => slurmJob));
@@ -93,7 +96,7 @@ async function align(
   // Between two runs of a job its containers are where they were: the next run starts there.
   const wanted = Object.entries(places).map(([id, owner]) => {
     const move = moves.find((one) => one.container === id && one.target !== null);
-    return { id, nodes: [...new Set([owner, ...(move?.target == null ? [] : [move.target])])] };
+    return { id, nodes: neededNodes(owner, move, { cleared: move?.id === cleared }) };
   });
   let next: AllocationRecord = {
     ...record,

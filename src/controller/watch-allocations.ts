@@ -37,10 +37,13 @@ async function lookAtAll(context: ControllerContext): Promise<void> {
   }
 }
 
-/** Settles an allocation; what cannot be done now is done at the next look. */
-export async function settleSoon(context: ControllerContext, job: number): Promise<string[]> {
+/**
+ * Settles an allocation; what cannot be done now is done at the next look.
+ * @param cleared a move whose source has nothing of the container any more.
+ */
+export async function settleSoon(context: ControllerContext, job: number, cleared?: string): Promise<string[]> {
   try {
-    return await settleAllocation(context, job);
+    return await settleAllocation(context, job, cleared);
   } catch (error) {
     context.log.warn({ job, error: (error as Error).message }, 'the allocation is settled later');
     return [`Slurm does not answer: the allocation of job ${job} is settled later`];

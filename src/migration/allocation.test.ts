@@ -6,6 +6,7 @@ import {
   decideAllocation,
   lacksRoom,
   limitIsStale,
+  neededNodes,
   parseShadowComment,
   shadowComment,
   shadowMinutes,
@@ -49,6 +50,15 @@ test('neither the host of the script nor a node with a step of srun is given bac
     decision.stay.map(({ node }) => node),
     ['n1', 'n2'],
   );
+});
+
+test('the source of a move is needed until it was cleared: it may be all that has the memory', (t) => {
+  const move = { source: 'n2', target: 'n3' };
+  t.deepEqual(neededNodes('n2', undefined, { cleared: false }), ['n2']);
+  t.deepEqual(neededNodes('n2', move, { cleared: false }), ['n2', 'n3']);
+  t.deepEqual(neededNodes('n3', move, { cleared: false }), ['n3', 'n2']);
+  t.deepEqual(neededNodes('n3', move, { cleared: true }), ['n3']);
+  t.deepEqual(neededNodes('n2', { source: null, target: null }, { cleared: false }), ['n2']);
 });
 
 test('while a move is under way both of its nodes are held; after it one is', (t) => {

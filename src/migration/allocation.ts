@@ -54,7 +54,7 @@ export interface AllocationFacts {
   batchHost: string;
   /** Nodes with steps that Slurm started for the job, other than script and extern: they would be killed. */
   stepNodes: readonly string[];
-  /** Where each container is, and where else it may come to be: the target of a move under way. */
+  /** Where each container is, and where else it may come to be or something of it is (neededNodes). */
   containers: readonly { id: string; nodes: readonly string[] }[];
   shadows: readonly Shadow[];
   touched: readonly string[];
@@ -74,6 +74,19 @@ export interface AllocationDecision {
   release: string[];
   /** Nodes without containers that cannot leave it, each with the reason. */
   stay: { node: string; why: string }[];
+}
+
+/**
+ * Nodes that must stay held for a container: where it is, the target of a move under way, and that move's source, which
+ * has its frozen processes, and may be all that has its memory, until it was cleared.
+ */
+export function neededNodes(
+  owner: string,
+  move: { source: string | null; target: string | null } | undefined,
+  { cleared }: { cleared: boolean },
+): string[] {
+  const needed = [owner, move?.target, cleared ? null : move?.source];
+  return [...new Set(needed.filter((node) => node !== null && node !== undefined))];
 }
 
 /**

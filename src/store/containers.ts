@@ -110,12 +110,17 @@ export async function commitSwitch(redis: Redis, of: SwitchIdentity): Promise<Co
   return (await durableScript(redis, 'commitSwitch', ...args)) as CommitAnswer;
 }
 
-/** One try to close the switch for good, made durable. An exception means: unknown, ask again. */
+/**
+ * One try to close the switch for good, made durable. An exception means: unknown, ask again.
+ * @param of with the run of the job that the container is of, where the caller has it: its next run has containers of
+ * the same names, and nothing to do with this switch ('missing').
+ */
 export async function abortSwitch(
   redis: Redis,
-  of: Pick<SwitchIdentity, 'container' | 'migration' | 'epoch'>,
+  of: Pick<SwitchIdentity, 'container' | 'migration' | 'epoch'> & { run?: string },
 ): Promise<AbortAnswer> {
-  return (await durableScript(redis, 'abortSwitch', key(of.container), of.migration, of.epoch)) as AbortAnswer;
+  const args = [key(of.container), of.migration, of.epoch, of.run ?? ''] as const;
+  return (await durableScript(redis, 'abortSwitch', ...args)) as AbortAnswer;
 }
 
 /**

@@ -40,6 +40,11 @@ local commands = {
   end,
   EXISTS = function(key) return (text(key) or (keys[key] and next(keys[key]))) and 1 or 0 end,
   HGET = function(key, field) return of(key)[field] or false end,
+  HMGET = function(key, ...)
+    local values = {}
+    for i, field in ipairs({ ... }) do values[i] = of(key)[field] or false end
+    return values
+  end,
   HDEL = function(key, field) of(key)[field] = nil; return 1 end,
   SADD = function(key, member) of(key)[member] = true; return 1 end,
   SREM = function(key, member) of(key)[member] = nil; return 1 end,

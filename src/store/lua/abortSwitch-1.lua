@@ -4,10 +4,14 @@
   KEYS[1] container hash
   ARGV[1] migration id
   ARGV[2] epoch before the switch
+  ARGV[3] run of the job that the container is of; empty: not known
   Output: 'aborted' (now or before), 'committed' (too late: the target owns the container), 'superseded' (it was aborted,
-  and the container has moved on since: the caller must not touch it), 'missing' (no such container any more)
+  and the container has moved on since: the caller must not touch it), 'missing' (no such container any more, or
+  only one of the job's next run)
 ]]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
+local run = redis.call('HGET', KEYS[1], 'run')
+if run and run ~= '' and ARGV[3] and ARGV[3] ~= '' and run ~= ARGV[3] then return 'missing' end
 local epoch, switch, last = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'switch', 'committed'))
 if last == ARGV[1] and tonumber(epoch) > tonumber(ARGV[2]) then
   -- Written again so that the caller's WAITAOF covers the commit that it read.
