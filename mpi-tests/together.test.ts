@@ -1,4 +1,5 @@
 import test from 'ava';
+import { gapAround, gapsOf, windowOf } from '../benchmarks/cluster/gaps.ts';
 import type { MigrationRecord } from '../src/migration/record.ts';
 import { misplaced } from './faults/places.ts';
 import { endedVerified, type Job, submitRun } from './support/job.ts';
@@ -104,6 +105,28 @@ test('a gang freezes together; one that is called off meanwhile keeps nobody', a
   t.regex(html.stdout, /^<!DOCTYPE html>.*<svg .*<\/html>\n$/s);
   t.regex((await cluster().rankshift(['report', group])).stdout, /^all together: .*predicted by their plans/m);
   t.deepEqual(await job.finish(), endedVerified, job.all);
+});
+
+test('ranks that moved together do not lose what they send each other first', async (t) => {
+  const program = `${programs}/allreduce --seconds 600 --gap-ms 20 --pause-us 1000`;
+  const job = await submitRun(cluster(), program, { nodes: 3, nodelist: 'n1,n2,n3' });
+  await job.untilPrinted(/progress/, 2);
+  const at = ['n2', 'n3'];
+  const records: MigrationRecord[] = [];
+  for (let round = 0; round < 6; round++) {
+    at.reverse();
+    const { exitCode, migrations } = await moveSet(
+      cluster(),
+      new Map(at.map((node, index) => [job.container(index + 1), node])),
+    );
+    t.is(exitCode, 0, JSON.stringify(migrations.map(({ error }) => error)));
+    records.push(...migrations);
+  }
+  t.deepEqual(await job.finish(), endedVerified, job.all);
+  // A lost segment was sent again after 1 s, and what came before it after another 3.
+  const beyond = records.map((record) => gapAround(gapsOf(job), 0, record) - windowOf(record).downtimeMs);
+  t.log(`stall of the rank that stayed beyond the downtime, ms: ${beyond.map(Math.round).join(' ')}`);
+  t.true(Math.max(...beyond) < 900, beyond.join(' '));
 });
 
 test('of two that change places one is called off at its gate, while the controller dies: the other arrives', async (t) => {

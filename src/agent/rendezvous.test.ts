@@ -35,9 +35,16 @@ test('all of a gang go together, and each is frozen only when all can be', async
     await untilGangReached(context, gang, id, 'armed');
     order.push('frozen');
     await untilGangReached(context, gang, id, 'drained');
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    order.push('port open');
+    await untilGangReached(context, gang, id, 'released');
+    order.push('runs');
   };
   await Promise.all([member('1', 0), member('2', 60), member('3', 120)]);
-  t.deepEqual(order, ['go', 'go', 'go', 'frozen', 'frozen', 'frozen']);
+  t.deepEqual(
+    order,
+    ['go', 'frozen', 'port open', 'runs'].flatMap((step) => [step, step, step]),
+  );
 });
 
 test('one by itself does not wait', async (t) => {
@@ -53,6 +60,7 @@ test('one that dies, leaves or never comes keeps nobody: deadlines, running and 
   t.true(await ready(context, '1'));
   const began = performance.now();
   await untilGangReached(context, gang, '1', 'drained');
+  await untilGangReached(context, gang, '1', 'released');
   t.true(performance.now() - began < 5000);
 });
 

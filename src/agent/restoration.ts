@@ -161,8 +161,9 @@ export class Restoration {
    * After the commit: port and gate at once; the sockets are there, so that nothing is answered with RST. Where
    * nobody stands at the gate any more the port stays held: what these sockets acknowledged, the peers would never send
    * to the ones that are restored next (untilRunning).
+   * @param others where it was frozen together with others: waits between port and gate until these can be reached.
    */
-  async open(): Promise<void> {
+  async open(others: (() => Promise<void>) | null = null): Promise<void> {
     const armed = this.#release ?? undefined;
     this.#release = null;
     if (!(await gateStands(this.directory))) {
@@ -171,6 +172,10 @@ export class Restoration {
     }
     // At once: CRIU's wake of the peers, some milliseconds behind the gate, must find the port open.
     const released = this.timeline.span('release', () => release(this.identity, armed));
+    if (others !== null) {
+      await released;
+      await this.timeline.span('gang', others);
+    }
     await decideGate(this.directory, 'open');
     this.timeline.mark('gate opened');
     await released;

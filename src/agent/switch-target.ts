@@ -15,6 +15,7 @@ import { imageDirOf } from './local-handle.ts';
 import { type ToTarget, toTargetSchema } from './messages.ts';
 import { receiveImages } from './receive-images.ts';
 import { refreshWhereOthersMove } from './refresh-places.ts';
+import { gangOf, untilGangReached } from './rendezvous.ts';
 import { Restoration } from './restoration.ts';
 import { targetError } from './target-error.ts';
 import type { TargetSession } from './target-sessions.ts';
@@ -75,7 +76,8 @@ export async function switchTarget(
   }
   // Committed. What fails from here on is done again by finish.ts, which drops the images only when the container ran.
   await breakpoint(config, 'target-committed');
-  await restoration.open();
+  const gang = gangOf(order);
+  await restoration.open(gang === null ? null : () => untilGangReached(context, gang, order.migration, 'released'));
   await breakpoint(config, 'target-opened');
   await channel.send({ op: 'committed' }).catch(() => undefined);
   void refreshWhereOthersMove(context, role.facts);

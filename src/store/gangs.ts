@@ -26,8 +26,8 @@ export async function gangReady(redis: Redis, gang: Gang, migration: string, now
   return (await script(redis, 'gangReady', key(gang), activeKey, migration, now ? '1' : '0')) === 'go';
 }
 
-/** How far a member is in its freeze: it could, or it is frozen and drained. */
-export type GangStep = 'armed' | 'drained';
+/** How far a member is in its freeze: it could, it is frozen and drained, or its port on the target is open. */
+export type GangStep = 'armed' | 'drained' | 'released';
 
 /** How many that freeze with it have not come so far. */
 export async function gangReached(redis: Redis, gang: Gang, migration: string, step: GangStep): Promise<number> {

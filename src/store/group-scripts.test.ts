@@ -121,6 +121,12 @@ test('a gang goes when its last member is ready, and all who were ready go', asy
   t.is(await gangReached(redis, gang, '3', 'armed'), 0);
   t.is(await gangReached(redis, gang, '1', 'drained'), 1);
   t.is(await gangReached(redis, gang, '3', 'drained'), 0);
+  t.is(await gangReached(redis, gang, '2', 'released'), 2);
+  t.is(await gangReached(redis, gang, '1', 'drained'), 0);
+  t.is(await gangReached(redis, gang, '1', 'released'), 1);
+  // The third has rolled back.
+  await leaveGang(redis, gang, '3');
+  t.is(await gangReached(redis, gang, '1', 'released'), 0);
 });
 
 test('nobody waits for one that has left, has ended, or comes too late', async (t) => {
@@ -142,7 +148,7 @@ test('nobody waits for one that has left, has ended, or comes too late', async (
 test('whatever each does, no member waits for ever, and who once goes does not wait again', async (t) => {
   const acts = fc.record({
     id: fc.integer({ min: 1, max: 4 }).map(String),
-    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained'),
+    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained', 'released'),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(acts, { maxLength: 25 }), async (list) => {
@@ -154,7 +160,7 @@ test('whatever each does, no member waits for ever, and who once goes does not w
           if (gone.has(id) || act === 'late') t.true(went);
           if (went) gone.add(id);
         } else if (act === 'end') await redis.srem(activeKey, id);
-        else if (act === 'armed' || act === 'drained') {
+        else if (act === 'armed' || act === 'drained' || act === 'released') {
           if (gone.has(id)) t.true((await gangReached(redis, gang, id, act)) <= 3);
         } else {
           await (act === 'join' ? joinGang : leaveGang)(redis, gang, id);
