@@ -36,14 +36,14 @@ test('all of a gang go together, and each is frozen only when all can be', async
     order.push('frozen');
     await untilGangReached(context, gang, id, 'drained');
     await new Promise((resolve) => setTimeout(resolve, afterMs));
-    order.push('port open');
-    await untilGangReached(context, gang, id, 'released');
+    order.push('stands');
+    await untilGangReached(context, gang, id, 'standing');
     order.push('runs');
   };
   await Promise.all([member('1', 0), member('2', 60), member('3', 120)]);
   t.deepEqual(
     order,
-    ['go', 'frozen', 'port open', 'runs'].flatMap((step) => [step, step, step]),
+    ['go', 'frozen', 'stands', 'runs'].flatMap((step) => [step, step, step]),
   );
 });
 
@@ -60,7 +60,7 @@ test('one that dies, leaves or never comes keeps nobody: deadlines, running and 
   t.true(await ready(context, '1'));
   const began = performance.now();
   await untilGangReached(context, gang, '1', 'drained');
-  await untilGangReached(context, gang, '1', 'released');
+  await untilGangReached(context, gang, '1', 'standing');
   t.true(performance.now() - began < 5000);
 });
 

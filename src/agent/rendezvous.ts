@@ -10,7 +10,7 @@ const questionMs = 1000;
  * Running ones wait longer than a look and a short round take; frozen ones longer than draining takes, and no more; restored
  * ones less than a segment that is lost between them would cost: 1 s, most often 4.
  */
-const stepMs: Record<GangStep, number> = { armed: 3000, drained: 250, released: 1000 };
+const stepMs: Record<GangStep, number> = { armed: 3000, drained: 250, standing: 1000 };
 const stepLookMs = 4;
 
 /** The containers of its job that an order's container freezes with; null where it freezes by itself. */
@@ -61,9 +61,10 @@ export async function untilGangReady(
  * `armed`: nothing is left to do before the freeze; waits a little for those that are as far in a moment, so that none is
  * frozen longer than its own part takes. `drained`: frozen, with empty send queues; waits a moment until the others are
  * too, for held before that, a container would acknowledge nothing that they have sent, and they could not drain.
- * `released`: restored, committed, its port open; waits with its ranks stopped until the others' ports are open too. What it
- * sent to one that is still held would be lost, and a restored socket has no round trip to go by: the kernel (tcp_metrics.c)
- * repeats the last segment after 1 s and the others 3 s later.
+ * `standing`: restored and committed, still held; waits with its ranks stopped until the others that are held stand too. What
+ * it sent to one that is held would be lost, and a restored socket has no round trip to go by: the kernel (tcp_metrics.c)
+ * repeats the last segment after 1 s and the others 3 s later. Ports open within some milliseconds of each other then, and
+ * ranks run some 20 ms behind their port.
  */
 export async function untilGangReached(
   { redis, log }: Pick<AgentContext, 'redis' | 'log'>,
@@ -74,7 +75,8 @@ export async function untilGangReached(
   const deadline = performance.now() + stepMs[step];
   try {
     while (performance.now() < deadline) {
-      if ((await within(stepMs[step], gangReached(redis, gang, migration, step))) === 0) return;
+      const leftMs = deadline - performance.now();
+      if ((await within(leftMs, gangReached(redis, gang, migration, step))) === 0) return;
       await new Promise((resolve) => setTimeout(resolve, stepLookMs));
     }
     log.warn({ migration, step }, 'the gang was not waited for any longer');

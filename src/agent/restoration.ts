@@ -161,9 +161,11 @@ export class Restoration {
    * After the commit: port and gate at once; the sockets are there, so that nothing is answered with RST. Where
    * nobody stands at the gate any more the port stays held: what these sockets acknowledged, the peers would never send
    * to the ones that are restored next (untilRunning).
-   * @param others where it was frozen together with others: waits between port and gate until these can be reached.
+   * @param others where it was frozen together with others: waits until these stand too. Port and gate stay shut meanwhile:
+   * of one that ends at an open port is lost what its sockets have acknowledged.
    */
   async open(others: (() => Promise<void>) | null = null): Promise<void> {
+    if (others !== null) await this.timeline.span('gang stands', others);
     const armed = this.#release ?? undefined;
     this.#release = null;
     if (!(await gateStands(this.directory))) {
@@ -172,10 +174,6 @@ export class Restoration {
     }
     // At once: CRIU's wake of the peers, some milliseconds behind the gate, must find the port open.
     const released = this.timeline.span('release', () => release(this.identity, armed));
-    if (others !== null) {
-      await released;
-      await this.timeline.span('gang', others);
-    }
     await decideGate(this.directory, 'open');
     this.timeline.mark('gate opened');
     await released;

@@ -16,7 +16,7 @@ import type { Armed } from '../process/armed.ts';
 import { breakpoint } from '../process/breakpoint.ts';
 import { within } from '../store/connection.ts';
 import { openSwitch } from '../store/containers.ts';
-import type { Gang } from '../store/gangs.ts';
+import { type Gang, leaveGang } from '../store/gangs.ts';
 import { passSlot } from '../store/turns.ts';
 import { Timeline } from '../telemetry/timeline.ts';
 import { bulkTurn } from './bulk-turn.ts';
@@ -30,7 +30,7 @@ import { jobNodes } from './job-nodes.ts';
 import { describeLocal, type LocalHandle, leaveOutOf, pagesProgramOf } from './local-handle.ts';
 import { mountMigration, unmountMigration } from './migration-dir.ts';
 import { parkRanks, releaseRanks } from './quiesce.ts';
-import { untilGangReached } from './rendezvous.ts';
+import { gangOf, untilGangReached } from './rendezvous.ts';
 import { repointPeers } from './repoint-peers.ts';
 import { settleOthers } from './resolve.ts';
 import { sendImages } from './send-images.ts';
@@ -133,6 +133,7 @@ class SourceRun {
 
   async conduct(envelope: Envelope): Promise<void> {
     const { context, order, result, timeline } = this;
+    let failed = false;
     try {
       await this.prepare(envelope);
       await this.freezeAndSend();
@@ -144,6 +145,7 @@ class SourceRun {
       await this.#breakpoint('committed');
       result.outcome = 'committed';
     } catch (error) {
+      failed = true;
       result.error = (await this.#reason(error)).toJSON();
       context.log.warn({ migration: order.migration, error: result.error.message }, 'the switch failed on the source');
     }
@@ -168,6 +170,7 @@ class SourceRun {
         ...(this.#connections === null ? {} : { peers: this.#connections.peers }),
       },
     );
+    if (failed) this.#leaveGang();
     if (result.outcome === 'committed') {
       result.error = null;
       await addSourceStats(result, this.handle.workDir(order.migration));
@@ -349,6 +352,13 @@ class SourceRun {
   /** Its memory has left: another may copy. */
   #passSlot(): void {
     void within(passMs, passSlot(this.context.redis, this.order.migration)).catch(() => undefined);
+  }
+
+  /** It runs again here, or will on its target when that is back: those that stand restored need not wait for it. */
+  #leaveGang(): void {
+    const gang = gangOf(this.order);
+    if (gang === null) return;
+    void within(passMs, leaveGang(this.context.redis, gang, this.order.migration)).catch(() => undefined);
   }
 
   #breakpoint(name: string): Promise<void> {

@@ -26,10 +26,10 @@ export async function gangReady(redis: Redis, gang: Gang, migration: string, now
   return (await script(redis, 'gangReady', key(gang), activeKey, migration, now ? '1' : '0')) === 'go';
 }
 
-/** How far a member is in its freeze: it could, it is frozen and drained, or its port on the target is open. */
-export type GangStep = 'armed' | 'drained' | 'released';
+/** How far a member is in its freeze: it could, it is frozen and drained, or it stands restored on its target. */
+export type GangStep = 'armed' | 'drained' | 'standing';
 
-/** How many that freeze with it have not come so far. */
+/** How many others are waited for at that step. */
 export async function gangReached(redis: Redis, gang: Gang, migration: string, step: GangStep): Promise<number> {
   return Number(await script(redis, 'gangReached', key(gang), migration, step));
 }

@@ -121,12 +121,26 @@ test('a gang goes when its last member is ready, and all who were ready go', asy
   t.is(await gangReached(redis, gang, '3', 'armed'), 0);
   t.is(await gangReached(redis, gang, '1', 'drained'), 1);
   t.is(await gangReached(redis, gang, '3', 'drained'), 0);
-  t.is(await gangReached(redis, gang, '2', 'released'), 2);
-  t.is(await gangReached(redis, gang, '1', 'drained'), 0);
-  t.is(await gangReached(redis, gang, '1', 'released'), 1);
-  // The third has rolled back.
+  t.is(await gangReached(redis, gang, '2', 'standing'), 2);
+  t.is(await gangReached(redis, gang, '1', 'standing'), 1);
+  // A word that was long under way.
+  await gangReached(redis, gang, '2', 'drained');
+  t.is(await gangReached(redis, gang, '1', 'standing'), 1);
+  // The third has rolled back, and its target says something late.
   await leaveGang(redis, gang, '3');
-  t.is(await gangReached(redis, gang, '1', 'released'), 0);
+  await gangReached(redis, gang, '3', 'drained');
+  t.is(await gangReached(redis, gang, '1', 'standing'), 0);
+});
+
+test('one that stands restored waits for those that are held, and not for those that run', async (t) => {
+  const redis = await gangOf('1', '2', '3');
+  t.true(await gangReady(redis, gang, '1', true));
+  for (const id of ['2', '3']) t.true(await gangReady(redis, gang, id, true));
+  await gangReached(redis, gang, '1', 'drained');
+  await gangReached(redis, gang, '2', 'armed');
+  t.is(await gangReached(redis, gang, '1', 'standing'), 0);
+  await gangReached(redis, gang, '2', 'drained');
+  t.is(await gangReached(redis, gang, '1', 'standing'), 1);
 });
 
 test('nobody waits for one that has left, has ended, or comes too late', async (t) => {
@@ -148,7 +162,7 @@ test('nobody waits for one that has left, has ended, or comes too late', async (
 test('whatever each does, no member waits for ever, and who once goes does not wait again', async (t) => {
   const acts = fc.record({
     id: fc.integer({ min: 1, max: 4 }).map(String),
-    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained', 'released'),
+    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained', 'standing'),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(acts, { maxLength: 25 }), async (list) => {
@@ -160,7 +174,7 @@ test('whatever each does, no member waits for ever, and who once goes does not w
           if (gone.has(id) || act === 'late') t.true(went);
           if (went) gone.add(id);
         } else if (act === 'end') await redis.srem(activeKey, id);
-        else if (act === 'armed' || act === 'drained' || act === 'released') {
+        else if (act === 'armed' || act === 'drained' || act === 'standing') {
           if (gone.has(id)) t.true((await gangReached(redis, gang, id, act)) <= 3);
         } else {
           await (act === 'join' ? joinGang : leaveGang)(redis, gang, id);
