@@ -37,13 +37,15 @@ test('all of a gang go together, and each is frozen only when all can be', async
     await untilGangReached(context, gang, id, 'drained');
     await new Promise((resolve) => setTimeout(resolve, afterMs));
     order.push('stands');
-    await untilGangReached(context, gang, id, 'standing');
+    t.true(await untilGangReached(context, gang, id, 'standing'));
+    order.push('port open');
+    t.true(await untilGangReached(context, gang, id, 'released'));
     order.push('runs');
   };
   await Promise.all([member('1', 0), member('2', 60), member('3', 120)]);
   t.deepEqual(
     order,
-    ['go', 'frozen', 'stands', 'runs'].flatMap((step) => [step, step, step]),
+    ['go', 'frozen', 'stands', 'port open', 'runs'].flatMap((step) => [step, step, step]),
   );
 });
 
@@ -60,7 +62,7 @@ test('one that dies, leaves or never comes keeps nobody: deadlines, running and 
   t.true(await ready(context, '1'));
   const began = performance.now();
   await untilGangReached(context, gang, '1', 'drained');
-  await untilGangReached(context, gang, '1', 'standing');
+  t.true(await untilGangReached(context, gang, '1', 'standing'));
   t.true(performance.now() - began < 5000);
 });
 

@@ -10,7 +10,7 @@ const questionMs = 1000;
  * Running ones wait longer than a look and a short round take; frozen ones longer than draining takes, and no more; restored
  * ones less than a segment that is lost between them would cost: 1 s, most often 4.
  */
-const stepMs: Record<GangStep, number> = { armed: 3000, drained: 250, standing: 1000 };
+const stepMs: Record<GangStep, number> = { armed: 3000, drained: 250, standing: 1000, released: 150 };
 const stepLookMs = 4;
 
 /** The containers of its job that an order's container freezes with; null where it freezes by itself. */
@@ -63,24 +63,26 @@ export async function untilGangReady(
  * too, for held before that, a container would acknowledge nothing that they have sent, and they could not drain.
  * `standing`: restored and committed, still held; waits with its ranks stopped until the others that are held stand too. What
  * it sent to one that is held would be lost, and a restored socket has no round trip to go by: the kernel (tcp_metrics.c)
- * repeats the last segment after 1 s and the others 3 s later. Ports open within some milliseconds of each other then, and
- * ranks run some 20 ms behind their port.
+ * repeats the last segment after 1 s and the others 3 s later. `released`: its port is open, and its ranks run when the
+ * others' are; not longer than it takes, for were CRIU to die now, what its sockets acknowledge would be lost.
+ * @returns whether all are as far.
  */
 export async function untilGangReached(
   { redis, log }: Pick<AgentContext, 'redis' | 'log'>,
   gang: Gang,
   migration: string,
   step: GangStep,
-): Promise<void> {
+): Promise<boolean> {
   const deadline = performance.now() + stepMs[step];
   try {
     while (performance.now() < deadline) {
       const leftMs = deadline - performance.now();
-      if ((await within(leftMs, gangReached(redis, gang, migration, step))) === 0) return;
+      if ((await within(leftMs, gangReached(redis, gang, migration, step))) === 0) return true;
       await new Promise((resolve) => setTimeout(resolve, stepLookMs));
     }
     log.warn({ migration, step }, 'the gang was not waited for any longer');
   } catch (error) {
     log.warn({ migration, step, error: (error as Error).message }, 'the gang is not waited for');
   }
+  return false;
 }

@@ -161,11 +161,11 @@ export class Restoration {
    * After the commit: port and gate at once; the sockets are there, so that nothing is answered with RST. Where
    * nobody stands at the gate any more the port stays held: what these sockets acknowledged, the peers would never send
    * to the ones that are restored next (untilRunning).
-   * @param others where it was frozen together with others: waits until these stand too. Port and gate stay shut meanwhile:
-   * of one that ends at an open port is lost what its sockets have acknowledged.
+   * @param others where it was frozen together with others: waits until these are as far. Port and gate stay shut until all
+   * stand: of one that ends at an open port is lost what its sockets have acknowledged.
    */
-  async open(others: (() => Promise<void>) | null = null): Promise<void> {
-    if (others !== null) await this.timeline.span('gang stands', others);
+  async open(others: ((step: 'standing' | 'released') => Promise<boolean>) | null = null): Promise<void> {
+    const together = others !== null && (await this.timeline.span('gang stands', () => others('standing')));
     const armed = this.#release ?? undefined;
     this.#release = null;
     if (!(await gateStands(this.directory))) {
@@ -174,6 +174,10 @@ export class Restoration {
     }
     // At once: CRIU's wake of the peers, some milliseconds behind the gate, must find the port open.
     const released = this.timeline.span('release', () => release(this.identity, armed));
+    if (together) {
+      await released;
+      await this.timeline.span('gang released', () => others('released'));
+    }
     await decideGate(this.directory, 'open');
     this.timeline.mark('gate opened');
     await released;

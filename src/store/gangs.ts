@@ -26,8 +26,8 @@ export async function gangReady(redis: Redis, gang: Gang, migration: string, now
   return (await script(redis, 'gangReady', key(gang), activeKey, migration, now ? '1' : '0')) === 'go';
 }
 
-/** How far a member is in its freeze: it could, it is frozen and drained, or it stands restored on its target. */
-export type GangStep = 'armed' | 'drained' | 'standing';
+/** How far a member is in its freeze: it could, it is frozen and drained, it stands restored on its target, its port is open. */
+export type GangStep = 'armed' | 'drained' | 'standing' | 'released';
 
 /** How many others are waited for at that step. */
 export async function gangReached(redis: Redis, gang: Gang, migration: string, step: GangStep): Promise<number> {

@@ -141,6 +141,9 @@ test('one that stands restored waits for those that are held, and not for those 
   t.is(await gangReached(redis, gang, '1', 'standing'), 0);
   await gangReached(redis, gang, '2', 'drained');
   t.is(await gangReached(redis, gang, '1', 'standing'), 1);
+  t.is(await gangReached(redis, gang, '2', 'standing'), 0);
+  t.is(await gangReached(redis, gang, '1', 'released'), 1);
+  t.is(await gangReached(redis, gang, '2', 'released'), 0);
 });
 
 test('nobody waits for one that has left, has ended, or comes too late', async (t) => {
@@ -162,7 +165,7 @@ test('nobody waits for one that has left, has ended, or comes too late', async (
 test('whatever each does, no member waits for ever, and who once goes does not wait again', async (t) => {
   const acts = fc.record({
     id: fc.integer({ min: 1, max: 4 }).map(String),
-    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained', 'standing'),
+    act: fc.constantFrom('look', 'late', 'leave', 'end', 'join', 'armed', 'drained', 'standing', 'released'),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(acts, { maxLength: 25 }), async (list) => {
@@ -174,7 +177,7 @@ test('whatever each does, no member waits for ever, and who once goes does not w
           if (gone.has(id) || act === 'late') t.true(went);
           if (went) gone.add(id);
         } else if (act === 'end') await redis.srem(activeKey, id);
-        else if (act === 'armed' || act === 'drained' || act === 'standing') {
+        else if (act === 'armed' || act === 'drained' || act === 'standing' || act === 'released') {
           if (gone.has(id)) t.true((await gangReached(redis, gang, id, act)) <= 3);
         } else {
           await (act === 'join' ? joinGang : leaveGang)(redis, gang, id);

@@ -1,14 +1,14 @@
 --[[
   Says that a member of a gang is ready to freeze, and whether all are. Once they go, they go: whoever comes later freezes by
   itself.
-  KEYS[1] hash of the gang: migration id -> coming, ready, go, armed, drained, standing
+  KEYS[1] hash of the gang: migration id -> coming, ready, go, armed, drained, standing, released
   KEYS[2] set of the migrations that are under way; others are waited for no more
   ARGV[1] migration id
   ARGV[2] '1': wait no longer, go with those that are ready
   Output: 'go', or 'wait'
 ]]
 local mine = redis.call('HGET', KEYS[1], ARGV[1])
-if mine == 'go' or mine == 'armed' or mine == 'drained' or mine == 'standing' then return 'go' end
+if mine == 'go' or mine == 'armed' or mine == 'drained' or mine == 'standing' or mine == 'released' then return 'go' end
 redis.call('HSET', KEYS[1], ARGV[1], 'ready')
 local ready = {}
 local all = redis.call('HGETALL', KEYS[1])
