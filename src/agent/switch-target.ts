@@ -77,7 +77,7 @@ export async function switchTarget(
   // Committed. What fails from here on is done again by finish.ts, which drops the images only when the container ran.
   await breakpoint(config, 'target-committed');
   const gang = gangOf(order);
-  await restoration.open(gang === null ? null : () => untilGangReached(context, gang, order.migration, 'standing'));
+  await restoration.open(gang === null ? null : (step) => untilGangReached(context, gang, order.migration, step));
   await breakpoint(config, 'target-opened');
   await channel.send({ op: 'committed' }).catch(() => undefined);
   void refreshWhereOthersMove(context, role.facts);
