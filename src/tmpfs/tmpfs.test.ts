@@ -34,7 +34,8 @@ const packing = [
 ];
 const unpacking = ['--extract', '--gzip', '--no-unquote', '--no-wildcards', '--directory'];
 const page = 4096;
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
+/** One after another: they run programs to their ends, and another's time-out would go on meanwhile. */
+const asRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip;
 
 test.before(async (t) => {
   t.timeout(180_000);
