@@ -76,7 +76,7 @@ test('two faults at once, a second one while the first is settled, and a move of
 });
 
 async function strikeAll(t: ExecutionContext, all: readonly Strike[]): Promise<void> {
-  t.timeout(forced === undefined ? 900_000 : 5_400_000);
+  t.timeout(forced === undefined ? 1_500_000 : 5_400_000);
   const wanted = all.filter(({ fault, point: { name } }) => `${fault.name} at ${name}`.includes(only));
   const strikes = wanted
     .map((strike) => ({
