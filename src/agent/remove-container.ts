@@ -24,11 +24,8 @@ export async function removeContainer(context: AgentContext, container: string):
 }
 
 /** Waits for a removal that is under way: what is made meanwhile under the same name would be removed with it. */
-export async function removalEnded({ operations }: Pick<AgentContext, 'operations'>, container: string): Promise<void> {
-  const key = removalOf(container);
-  for (let other = operations.get(key); other !== undefined; other = operations.get(key)) {
-    await other.catch(() => undefined);
-  }
+export async function removalEnded(context: Pick<AgentContext, 'operations'>, container: string): Promise<void> {
+  await exclusively(context, removalOf(container), async () => undefined);
 }
 
 /** True where nothing of a container is left here: its directory goes last. Waits for a removal that is under way. */

@@ -8,8 +8,8 @@
     those that are held, and do not stand yet, at 'released' those that stand, and are held still
 ]]
 local steps = { go = 1, armed = 2, drained = 3, standing = 4, released = 5 }
--- A member that has not come to these two may be far from them, or never come.
-local awaited = { standing = 3, released = 4 }
+-- From where on one is waited for: who is not held yet may be far from standing, or never come.
+local from = { armed = 1, drained = 1, standing = 3, released = 4 }
 local mine = redis.call('HGET', KEYS[1], ARGV[1])
 -- Nobody comes back who has left, and a late word takes nothing back.
 if mine and (steps[mine] or 0) < steps[ARGV[2]] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
@@ -17,10 +17,6 @@ local left = 0
 local all = redis.call('HGETALL', KEYS[1])
 for i = 2, #all, 2 do
   local step = steps[all[i]]
-  if awaited[ARGV[2]] then
-    if step == awaited[ARGV[2]] then left = left + 1 end
-  elseif step and step < steps[ARGV[2]] then
-    left = left + 1
-  end
+  if step and step >= from[ARGV[2]] and step < steps[ARGV[2]] then left = left + 1 end
 end
 return left

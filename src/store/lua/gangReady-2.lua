@@ -8,7 +8,7 @@
   Output: 'go', or 'wait'
 ]]
 local mine = redis.call('HGET', KEYS[1], ARGV[1])
-if mine == 'go' or mine == 'armed' or mine == 'drained' or mine == 'standing' or mine == 'released' then return 'go' end
+if mine and mine ~= 'coming' and mine ~= 'ready' then return 'go' end
 redis.call('HSET', KEYS[1], ARGV[1], 'ready')
 local ready = {}
 local all = redis.call('HGETALL', KEYS[1])
